@@ -1,0 +1,1 @@
+"""The edge: every process and protocol starts here, and nothing imports it."""

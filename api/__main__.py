@@ -1,0 +1,295 @@
+"""The `wellspring` command."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+import uvicorn
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from api import app, demo, logs, retail
+from api import replay as replaying
+from api import schema as schemas
+from api import worker as workers
+from api.settings import BadSettings, Settings, load
+from core import database
+from core.errors import Mistake
+from members import identity
+from members.models import DowngradePolicy, Role
+from referral import reconciliation
+
+T = TypeVar("T")
+
+cli = typer.Typer(
+    help="Wellspring: a tagged content library, membership tiers and referral links, over GraphQL.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+BAD_USAGE = 2
+STOP_SECONDS = 5
+
+
+def main() -> None:
+    """Runs the command; what the operator can mend is said in a line and exits with 2."""
+    logs.configure()
+    try:
+        cli()
+    except (BadSettings, app.NotMigrated, Mistake) as error:
+        err.print(str(error), style="red", markup=False, soft_wrap=True)
+        sys.exit(BAD_USAGE)
+
+
+def _do(work: Coroutine[Any, Any, T]) -> T:
+    return uvloop.run(work)
+
+
+@cli.command()
+def run() -> None:
+    """Does it all in one process: migrates, fills an empty database with the demo, serves.
+
+    The way to try Wellspring. For an installation that is meant to last, use `migrate`, `serve`
+    and `worker`.
+    """
+    settings = load()
+    _do(_prepare(settings))
+    _serve(settings)
+
+
+async def _prepare(settings: Settings) -> None:
+    async with database.opened(settings.database_url):
+        with err.status("Bringing the database up to date …"):
+            await database.migrate()
+        if await demo.present():
+            tokens = await demo.load(settings.currency, datetime.now(UTC))
+            _print_demo(settings, tokens)
+
+
+def _print_demo(settings: Settings, tokens: dict[demo.Person, str]) -> None:
+    out.print(f"\n[bold]Wellspring[/bold] is at {settings.base_url}, with the demo. Try:\n")
+    query = '{"query":"{ contents(first: 3) { nodes { title tags { name } } } }"}'
+    out.print(
+        f"curl -s {settings.base_url}/graphql -H 'content-type: application/json' -d '{query}'\n",
+        soft_wrap=True,
+        markup=False,
+    )
+    table = Table("who", "token", box=None, padding=(0, 2, 0, 0))
+    for person, token in tokens.items():
+        table.add_row(person.key, token)
+    table.add_row("link", f"{settings.base_url}/r/{demo.LINK_CODE}")
+    out.print(table)
+    out.print("\nCtrl-C stops it; the data stays in var/.\n")
+
+
+@cli.command()
+def serve() -> None:
+    """Serves GraphQL at /graphql, links at /r/CODE and pages at /c/SLUG.
+
+    With the broker memory:// it carries the worker itself.
+    """
+    _serve(load())
+
+
+def _serve(settings: Settings) -> None:
+    """Serves until it is told to stop; a database that lacks migrations stops it before."""
+    _do(_checked(settings))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app.create(settings),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            loop="uvloop",
+            http="httptools",
+        )
+    )
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        # The server has stopped in order and passes the signal on; there is nothing to add.
+        return
+    if not server.started:
+        sys.exit(1)
+
+
+async def _checked(settings: Settings) -> None:
+    settings.signing_key()
+    async with app.opened(settings):
+        await database.ready()
+
+
+@cli.command()
+def worker() -> None:
+    """Credits what was accepted, beside any number of servers and other workers.
+
+    Needs a broker that processes can share: WELLSPRING_BROKER_URL=redis://…
+    """
+    settings = load()
+    if settings.embedded:
+        raise BadSettings(
+            [
+                "WELLSPRING_BROKER_URL is memory://, where the server carries the worker itself. "
+                "Accepted for a worker of its own: redis://HOST:PORT/DB."
+            ]
+        )
+    _do(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    stopped = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(app.opened(settings))
+        broker = workers.make_broker(settings)
+        bell = await stack.enter_async_context(workers.doorbell(broker))
+        await stack.enter_async_context(workers.working(broker, bell))
+        err.print("The worker is ready. Ctrl-C stops it.")
+        await stopped.wait()
+
+
+@cli.command()
+def migrate() -> None:
+    """Brings the database to the newest schema; safe to run at any time and several at once."""
+    settings = load()
+
+    async def work() -> int:
+        async with database.opened(settings.database_url):
+            return len(await database.migrate(lambda name: out.print(f"applied {name}")))
+
+    if not _do(work()):
+        out.print("The database is up to date.")
+
+
+@cli.command("demo")
+def load_demo() -> None:
+    """Fills an empty database with the demo and prints a token of everybody in it.
+
+    Safe to run again; refuses a database that holds other people.
+    """
+    settings = load()
+
+    async def work() -> None:
+        async with app.opened(settings):
+            if not await demo.present():
+                raise BadSettings(
+                    ["This database holds people of its own; the demo goes into an empty one."]
+                )
+            _print_demo(settings, await demo.load(settings.currency, datetime.now(UTC)))
+
+    _do(work())
+
+
+@cli.command()
+def schema() -> None:
+    """Prints the GraphQL schema."""
+    sys.stdout.write(schemas.sdl())
+
+
+@cli.command()
+def token(
+    email: Annotated[str, typer.Argument(help="Whose token; made a member if missing.")],
+    role: Annotated[
+        list[Role] | None, typer.Option(help="A role to add first; may be given several times.")
+    ] = None,
+) -> None:
+    """Prints a fresh bearer token of the member with this e-mail address, and nothing else."""
+    settings = load()
+
+    async def work() -> str:
+        async with app.opened(settings):
+            return await identity.token_for(email, role or [], datetime.now(UTC))
+
+    sys.stdout.write(_do(work()) + "\n")
+
+
+@cli.command()
+def replay(
+    file: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, help="The invoices, as .csv or .csv.gz."),
+    ],
+    downgrade: Annotated[
+        DowngradePolicy, typer.Option(help="What falling below a tier's threshold does.")
+    ] = DowngradePolicy.IMMEDIATE,
+) -> None:
+    """Plays the UCI Online Retail invoices through the API, a year of orders and refunds.
+
+    Customers become members, a third of them through the links of ten employees. Goes on where an
+    earlier run was stopped. With the broker memory:// it credits by itself; with redis:// it
+    needs a `wellspring worker` beside it.
+    """
+    settings = load()
+    started = datetime.now(UTC)
+    try:
+        plan = retail.plan(retail.read(file))
+    except ValueError as error:
+        raise BadSettings([str(error)]) from error
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err,
+    ) as bar:
+        task = bar.add_task("playing", total=len(plan.steps))
+
+        def progress(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        summary = _do(_replay(settings, plan, downgrade, progress))
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    out.print(f"{len(plan.steps)} steps played, {plan.skipped} skipped, in {seconds:.0f} s")
+    for name, members in summary.members_by_tier.items():
+        out.print(f"members in tier {name}: {members}")
+    out.print(
+        f"commissions: {summary.accrued_minor} accrued, {summary.reversed_minor} reversed "
+        "(minor units)"
+    )
+
+
+async def _replay(
+    settings: Settings, plan: retail.Plan, downgrade: DowngradePolicy, progress: replaying.Progress
+) -> replaying.Summary:
+    async with database.opened(settings.database_url):
+        await database.migrate()
+    return await replaying.run(settings, plan, downgrade, progress)
+
+
+@cli.command()
+def reconcile() -> None:
+    """Computes every balance, commission, spend and tier again and compares.
+
+    Exits with 0 when all agree, with 1 and the problems named when not. Writes nothing.
+    """
+    settings = load()
+
+    async def work() -> reconciliation.Reconciliation:
+        async with app.opened(settings):
+            return await reconciliation.reconcile()
+
+    result = _do(work())
+    for problem in result.problems:
+        out.print(problem, markup=False, soft_wrap=True)
+    verdict = "agree" if result.ok else "do NOT agree"
+    out.print(f"{result.transfers} transfers looked at; the books {verdict}.")
+    sys.exit(0 if result.ok else 1)
+
+
+if __name__ == "__main__":
+    main()

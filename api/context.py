@@ -1,0 +1,98 @@
+"""Owns what a request carries through its resolvers: who asks, when, and what is loaded."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from api.errors import Forbidden, Unauthenticated
+from api.settings import Settings
+from content import reading
+from content.models import Content, Tag
+from members.identity import Viewer
+from members.models import Member, Role, Standing
+from referral.models import Program
+
+STAFF = frozenset({Role.OPERATOR, Role.FINANCE, Role.ADMIN})
+
+
+async def _members(ids: list[int]) -> Sequence[Member | None]:
+    found = await Member.in_bulk(ids, "id")
+    return [found.get(each) for each in ids]
+
+
+async def _standings(member_ids: list[int]) -> Sequence[Standing]:
+    rows = await Standing.filter(member_id__in=member_ids).select_related("tier")
+    found = {row.member_id: row for row in rows}
+    return [found[each] for each in member_ids]
+
+
+async def _tags(content_ids: list[int]) -> Sequence[Sequence[Tag]]:
+    found = await reading.tags_by_content(content_ids)
+    return [found[each] for each in content_ids]
+
+
+async def _contents(ids: list[int]) -> Sequence[Content | None]:
+    found = {row.id: row for row in await reading.visible().filter(id__in=ids)}
+    return [found.get(each) for each in ids]
+
+
+async def _programs(ids: list[int]) -> Sequence[Program | None]:
+    found = await Program.in_bulk(ids, "id")
+    return [found.get(each) for each in ids]
+
+
+@dataclass(slots=True)
+class Loaders:
+    """Batches what many rows of one answer ask for; named Result-By-Key, new for each request."""
+
+    member_by_id: DataLoader[int, Member | None] = field(
+        default_factory=lambda: DataLoader(load_fn=_members)
+    )
+    standing_by_member: DataLoader[int, Standing] = field(
+        default_factory=lambda: DataLoader(load_fn=_standings)
+    )
+    tags_by_content: DataLoader[int, Sequence[Tag]] = field(
+        default_factory=lambda: DataLoader(load_fn=_tags)
+    )
+    content_by_id: DataLoader[int, Content | None] = field(
+        default_factory=lambda: DataLoader(load_fn=_contents)
+    )
+    program_by_id: DataLoader[int, Program | None] = field(
+        default_factory=lambda: DataLoader(load_fn=_programs)
+    )
+
+
+@dataclass(slots=True)
+class Context:
+    """One request. `viewer` is None for somebody who is not signed in."""
+
+    settings: Settings
+    now: datetime
+    viewer: Viewer | None
+    load: Loaders = field(default_factory=Loaders)
+
+    def signed_in(self) -> Viewer:
+        """Who asks; raises `Unauthenticated` when nobody is signed in."""
+        if self.viewer is None:
+            raise Unauthenticated("Sign in: send a token as `Authorization: Bearer …`.")
+        return self.viewer
+
+    def allow(self, roles: Collection[Role]) -> Viewer:
+        """Who asks, if they have one of the roles; raises `Forbidden` or `Unauthenticated`."""
+        viewer = self.signed_in()
+        if viewer.roles.isdisjoint(roles):
+            raise Forbidden(f"This needs the role {' or '.join(sorted(roles))}.")
+        return viewer
+
+    def allow_self_or_staff(self, member_id: int) -> Viewer:
+        """Who asks, if it is this member or staff; raises `Forbidden` or `Unauthenticated`."""
+        viewer = self.signed_in()
+        if viewer.member_id != member_id and viewer.roles.isdisjoint(STAFF):
+            raise Forbidden("Only the member itself and staff may see this.")
+        return viewer
+
+
+Info = strawberry.Info[Context, None]

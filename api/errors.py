@@ -1,0 +1,132 @@
+"""Owns what callers are told when something is wrong: expected mistakes, refusals, and the rest."""
+
+import functools
+from collections.abc import Callable, Coroutine
+from enum import Enum
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import strawberry
+import structlog
+from graphql import GraphQLError, GraphQLFormattedError
+from strawberry.types.execution import ExecutionResult, PreExecutionError
+
+from core.errors import Mistake
+from core.paging import BadPage
+
+log = structlog.get_logger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+@strawberry.enum(description="What kind of mistake it is; stable.")
+class ErrorCode(Enum):
+    INVALID = "INVALID"
+    REQUIRED = "REQUIRED"
+    TOO_LONG = "TOO_LONG"
+    NOT_FOUND = "NOT_FOUND"
+    NOT_UNIQUE = "NOT_UNIQUE"
+    IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
+    EXCEEDS_ORDER = "EXCEEDS_ORDER"
+    CODE_UNKNOWN = "CODE_UNKNOWN"
+
+
+@strawberry.type(description="Something the caller can fix.")
+class UserError:
+    code: ErrorCode = strawberry.field(description="What kind of mistake it is.")
+    message: str = strawberry.field(description="What to do, in one sentence.")
+    field: list[str] | None = strawberry.field(description="The path inside `input`.")
+
+
+def user_error(mistake: Mistake) -> UserError:
+    """The mistake as a payload carries it."""
+    return UserError(
+        code=ErrorCode(mistake.code), message=mistake.message, field=list(mistake.field) or None
+    )
+
+
+class Refusal(Exception):
+    """A request that is not carried out at all: a top-level error with `extensions.code`."""
+
+    code = "BAD_USER_INPUT"
+    status = 400
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Unauthenticated(Refusal):
+    """Nobody is signed in, or the token is not good."""
+
+    code = "UNAUTHENTICATED"
+    status = 401
+
+
+class Forbidden(Refusal):
+    """Somebody is signed in who may not do this."""
+
+    code = "FORBIDDEN"
+    status = 403
+
+
+class PayloadTooLarge(Refusal):
+    """The body is above its limit."""
+
+    code = "PAYLOAD_TOO_LARGE"
+    status = 413
+
+
+def mistakes_to(
+    payload: Callable[[list[UserError]], R],
+) -> Callable[
+    [Callable[Concatenate[S, P], Coroutine[Any, Any, R]]],
+    Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
+]:
+    """Answers a mutation's expected mistakes with the payload that this makes of them."""
+
+    def decorate(
+        resolver: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
+    ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
+        @functools.wraps(resolver)
+        async def answer(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return await resolver(self, *args, **kwargs)
+            except Mistake as mistake:
+                return payload([user_error(mistake)])
+
+        return answer
+
+    return decorate
+
+
+def formatted(
+    result: ExecutionResult | PreExecutionError, request_id: str
+) -> list[GraphQLFormattedError]:
+    """The errors of a result as they go out, each with its code; the unexpected ones masked."""
+    return [_formatted(error, result, request_id) for error in result.errors or []]
+
+
+def _formatted(
+    error: GraphQLError, result: ExecutionResult | PreExecutionError, request_id: str
+) -> GraphQLFormattedError:
+    code = _code(error, result)
+    shown = error.formatted
+    if code == "INTERNAL_SERVER_ERROR":
+        log.error("unexpected error", path=error.path, exc_info=error.original_error or error)
+        shown["message"] = "Something went wrong on our side; quote the request id to support."
+    shown["extensions"] = {"code": code, "requestId": request_id}
+    return shown
+
+
+def _code(error: GraphQLError, result: ExecutionResult | PreExecutionError) -> str:
+    if isinstance(result, PreExecutionError):
+        syntax = type(error).__name__ == "GraphQLSyntaxError"
+        return "GRAPHQL_PARSE_FAILED" if syntax else "GRAPHQL_VALIDATION_FAILED"
+    if isinstance(error.original_error, Refusal):
+        return error.original_error.code
+    if isinstance(error.original_error, BadPage):
+        return "BAD_USER_INPUT"
+    # Variables that do not fit have no path: nothing was executed.
+    return "BAD_USER_INPUT" if error.path is None else "INTERNAL_SERVER_ERROR"

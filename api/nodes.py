@@ -1,0 +1,84 @@
+"""Owns ids and pages as the API shows them."""
+
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import strawberry
+from strawberry.relay import from_base64, to_base64
+
+from core.errors import NotFound
+from core.paging import Page
+
+T = TypeVar("T")
+Row = TypeVar("Row")
+
+LARGEST_ID = 2**63 - 1
+
+
+@strawberry.interface(description="Something with an id of its own.")
+class Node:
+    id: strawberry.ID = strawberry.field(description="Opaque, unique over all types.")
+
+
+def to_id(kind: str, number: int) -> strawberry.ID:
+    """The id by which the API names row `number` of this kind."""
+    return strawberry.ID(to_base64(kind, number))
+
+
+def from_id(kind: str, id: str, *field: str) -> int:
+    """The row behind an id; raises `NotFound` with the field for anything else."""
+    try:
+        found, number = from_base64(id)
+    except ValueError as error:
+        raise NotFound(f"This is no {kind} id.", *field) from error
+    # int() would also take "+1", "1_0" and digits of other scripts.
+    if found != kind or not (number.isascii() and number.isdigit()) or int(number) > LARGEST_ID:
+        raise NotFound(f"This is no {kind} id.", *field)
+    return int(number)
+
+
+@strawberry.type(description="Where a page ends, and whether there is more.")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="Whether there is more behind this page.")
+    has_previous_page: bool = strawberry.field(description="Whether there is more before it.")
+    start_cursor: str | None = strawberry.field(description="The cursor of its first edge.")
+    end_cursor: str | None = strawberry.field(description="The cursor of its last edge.")
+
+
+@strawberry.type
+class Edge(Generic[T]):
+    cursor: str = strawberry.field(description="Goes into `after` to ask for what comes behind.")
+    node: T = strawberry.field(description="The row.")
+
+
+@strawberry.type
+class Connection(Generic[T]):
+    """One page of a list; `total` is only asked for when the query selects it."""
+
+    edges: list[Edge[T]] = strawberry.field(description="The rows with their cursors.")
+    page_info: PageInfo = strawberry.field(description="Where the page ends.")
+    total: strawberry.Private[Callable[[], Awaitable[int]]]
+
+    @strawberry.field(description="The rows alone.")
+    def nodes(self) -> list[T]:
+        return [edge.node for edge in self.edges]
+
+    @strawberry.field(description="How many rows all pages hold together.")
+    async def total_count(self) -> int:
+        return await self.total()
+
+
+def connection(
+    page: Page[Row], shown: Callable[[Row], T], *, total: Callable[[], Awaitable[int]]
+) -> Connection[T]:
+    """The page as the API shows it, each row by `shown`."""
+    return Connection(
+        edges=[Edge(cursor=edge.cursor, node=shown(edge.node)) for edge in page.edges],
+        page_info=PageInfo(
+            has_next_page=page.has_next,
+            has_previous_page=page.has_previous,
+            start_cursor=page.edges[0].cursor if page.edges else None,
+            end_cursor=page.edges[-1].cursor if page.edges else None,
+        ),
+        total=total,
+    )

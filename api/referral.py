@@ -1,0 +1,401 @@
+"""Links, orders and who is credited for them, as the API shows it."""
+
+from datetime import datetime, timedelta
+
+import strawberry
+
+from api.content import Content
+from api.context import STAFF, Context, Info
+from api.errors import UserError, mistakes_to, user_error
+from api.members import Asset, Member, Role
+from api.nodes import Node, from_id, to_id
+from api.scalars import Long
+from core.errors import Invalid
+from members.identity import Viewer
+from referral import conversions, links, models, touches
+from referral.conversions import NewOrder, NewRefund, Recorded
+from referral.errors import CodeUnknown
+
+LATE = timedelta(hours=24)  # how far back a client may place a touch
+
+ConversionType = strawberry.enum(models.ConversionType, description="What happened.")
+ConversionStatus = strawberry.enum(models.ConversionStatus, description="What became of it.")
+Verdict = strawberry.enum(
+    models.Verdict, description="Why a touch did or did not count; the first that applies."
+)
+
+
+@strawberry.type(description="Terms under which links earn.")
+class Program(Node):
+    code: str = strawberry.field(description="Its name for programs; unique.")
+    name: str = strawberry.field(description="Its name for people.")
+    window_days: int = strawberry.field(
+        description="How many times 24 hours a touch counts, both ends included."
+    )
+    currency: str = strawberry.field(description="ISO 4217.")
+
+    @classmethod
+    def of(cls, row: models.Program) -> "Program":
+        return cls(
+            id=to_id("Program", row.id),
+            code=row.code,
+            name=row.name,
+            window_days=row.window_days,
+            currency=row.currency,
+        )
+
+
+async def _program(info: Info, program_id: int) -> Program:
+    row = await info.context.load.program_by_id.load(program_id)
+    if row is None:
+        raise LookupError(f"program {program_id} is referred to and missing")
+    return Program.of(row)
+
+
+async def _member(info: Info, member_id: int) -> Member:
+    row = await info.context.load.member_by_id.load(member_id)
+    if row is None:
+        raise LookupError(f"member {member_id} is referred to and missing")
+    return Member.of(row)
+
+
+@strawberry.type(description="A promoter's entrance to a content or an address.")
+class ReferralLink(Node):
+    row: strawberry.Private[models.Link]
+    code: str = strawberry.field(description="Nine characters, the last one a check character.")
+    created_at: datetime = strawberry.field(description="When it was made.")
+
+    @classmethod
+    def of(cls, row: models.Link) -> "ReferralLink":
+        return cls(
+            id=to_id("ReferralLink", row.id), row=row, code=row.code, created_at=row.created_at
+        )
+
+    @strawberry.field(description="What to share.")
+    def url(self, info: Info) -> str:
+        return f"{info.context.settings.base_url}/r/{self.code}"
+
+    @strawberry.field(description="Who is credited for what comes through it.")
+    async def owner(self, info: Info) -> Member:
+        return await _member(info, self.row.owner_id)
+
+    @strawberry.field(description="Under which terms.")
+    async def program(self, info: Info) -> Program:
+        return await _program(info, self.row.program_id)
+
+    @strawberry.field(description="The content it leads to, if readers may see it.")
+    async def content(self, info: Info) -> Content | None:
+        if self.row.content_id is None:
+            return None
+        row = await info.context.load.content_by_id.load(self.row.content_id)
+        return row and Content.of(row)
+
+
+@strawberry.type(description="What a program pays for a kind of conversion.")
+class RewardRule:
+    version: int = strawberry.field(description="Rules never change; a new rate is a new version.")
+    on: ConversionType = strawberry.field(description="What it rewards.")
+    asset: Asset = strawberry.field(description="What it pays in.")
+    rate_bps: int | None = strawberry.field(
+        description="Of the order's amount, in hundredths of a percent."
+    )
+
+
+@strawberry.type(description="What a promoter gets for a conversion, at the rate of its day.")
+class Commission(Node):
+    asset: Asset = strawberry.field(description="What it is counted in.")
+    amount: Long = strawberry.field(description="What was earned, in minor units or points.")
+    reversed: Long = strawberry.field(description="How much of it refunds have taken back.")
+    rule: RewardRule = strawberry.field(description="The rule that was in force.")
+
+    @classmethod
+    def of(cls, row: models.Commission) -> "Commission":
+        return cls(
+            id=to_id("Commission", row.id),
+            asset=row.asset,
+            amount=Long(row.amount),
+            reversed=Long(row.reversed),
+            rule=RewardRule(
+                version=row.rule.version,
+                on=row.rule.on,
+                asset=row.rule.asset,
+                rate_bps=row.rate_bps,
+            ),
+        )
+
+
+@strawberry.type(description="Who brought a conversion.")
+class Attribution:
+    row: strawberry.Private[models.Attribution]
+    level: int = strawberry.field(description="1 for whoever brought it.")
+    weight_ppm: int = strawberry.field(description="Their share in parts per million.")
+
+    @strawberry.field(description="Under which terms.")
+    async def program(self, info: Info) -> Program:
+        return await _program(info, self.row.program_id)
+
+    @strawberry.field(description="Who is credited.")
+    async def promoter(self, info: Info) -> Member:
+        return await _member(info, self.row.promoter_id)
+
+    @strawberry.field(description="Through which link.")
+    def link(self) -> ReferralLink | None:
+        return ReferralLink.of(self.row.link)
+
+    @strawberry.field(description="What they get for it.")
+    async def commissions(self) -> list[Commission]:
+        found = models.Commission.filter(
+            conversion_id=self.row.conversion_id,
+            program_id=self.row.program_id,
+            promoter_id=self.row.promoter_id,
+            level=self.row.level,
+        )
+        return [Commission.of(row) for row in await found.order_by("id").select_related("rule")]
+
+
+@strawberry.type(description="A touch that was looked at, and why it did or did not count.")
+class TouchVerdict:
+    row: strawberry.Private[models.TouchVerdict]
+    verdict: Verdict = strawberry.field(description="The first reason that applies.")
+    detail: str = strawberry.field(description="The reason in words.")
+
+    @strawberry.field(description="The program it was looked at in.")
+    async def program(self, info: Info) -> Program:
+        return await _program(info, self.row.program_id)
+
+    @strawberry.field(description="When the link was clicked.")
+    def touched_at(self) -> datetime | None:
+        return self.row.touch.touched_at
+
+    @strawberry.field(description="Which link it was.")
+    def link(self) -> ReferralLink | None:
+        return ReferralLink.of(self.row.touch.link)
+
+    @strawberry.field(description="Whose link it was.")
+    async def promoter(self, info: Info) -> Member | None:
+        return await _member(info, self.row.touch.link.owner_id)
+
+
+@strawberry.type(description="An order or a refund, and what was decided about it.")
+class Conversion(Node):
+    row: strawberry.Private[models.Conversion]
+    type: ConversionType = strawberry.field(description="What happened.")
+    source: str = strawberry.field(description="The shop that told it.")
+    external_id: str = strawberry.field(description="The shop's own id for it.")
+    amount_minor: Long = strawberry.field(description="In minor units.")
+    refunded_minor: Long = strawberry.field(
+        description="Of an order: what was refunded, in minor units; never above its amount."
+    )
+    occurred_at: datetime = strawberry.field(description="When it happened, as the shop says.")
+    status: ConversionStatus = strawberry.field(description="What became of it.")
+
+    @classmethod
+    def of(cls, row: models.Conversion) -> "Conversion":
+        return cls(
+            id=to_id("Conversion", row.id),
+            row=row,
+            type=row.type,
+            source=row.source,
+            external_id=row.external_id,
+            amount_minor=Long(row.amount_minor),
+            refunded_minor=Long(row.refunded_minor),
+            occurred_at=row.occurred_at,
+            status=row.status,
+        )
+
+    @strawberry.field(description="The customer, once known.")
+    async def member(self, info: Info) -> Member | None:
+        return None if self.row.member_id is None else await _member(info, self.row.member_id)
+
+    @strawberry.field(description="Of a refund: its order, once that has arrived.")
+    async def order(self) -> "Conversion | None":
+        row = self.row.order_id and await models.Conversion.get(id=self.row.order_id)
+        return Conversion.of(row) if row else None
+
+    @strawberry.field(description="Who brought it.")
+    async def attributions(self) -> list[Attribution]:
+        found = models.Attribution.filter(conversion_id=self.row.id).order_by("id")
+        return [
+            Attribution(row=row, level=row.level, weight_ppm=row.weight_ppm)
+            for row in await found.select_related("link")
+        ]
+
+    @strawberry.field(description="Every touch that was looked at, in time order, and why.")
+    async def explanation(self) -> list[TouchVerdict]:
+        found = models.TouchVerdict.filter(conversion_id=self.row.id).order_by("id")
+        return [
+            TouchVerdict(row=row, verdict=row.verdict, detail=row.detail)
+            for row in await found.select_related("touch__link")
+        ]
+
+
+@strawberry.type
+class ReferralQuery:
+    @strawberry.field(
+        description="A conversion by the shop's own id. Staff, and the service that recorded it."
+    )
+    async def conversion(
+        self,
+        info: Info,
+        source: str,
+        external_id: str,
+        type: ConversionType = models.ConversionType.ORDER,
+    ) -> Conversion | None:
+        viewer = info.context.allow({*STAFF, Role.SERVICE})
+        row = await conversions.find(type, source, external_id)
+        if row is None or (
+            viewer.roles.isdisjoint(STAFF) and row.recorded_by_id != viewer.member_id
+        ):
+            return None
+        return Conversion.of(row)
+
+
+@strawberry.input(description="A click that a client without cookies tells of.")
+class TouchRecordInput:
+    code: str = strawberry.field(description="The link's code, in any case.")
+    visitor_id: str = strawberry.field(description="The client's own id, 8 to 64 characters.")
+    occurred_at: datetime | None = strawberry.field(
+        default=None,
+        description="Never in the future; at most 24 hours back except for SERVICE. Now if "
+        "missing.",
+    )
+
+
+@strawberry.type(description="A click that was recorded.")
+class TouchPayload:
+    visitor_id: str | None = strawberry.field(
+        default=None, description="The visitor id to use from now on."
+    )
+    errors: list[UserError] = strawberry.field(
+        default_factory=list, description="What has to be corrected; empty when it worked."
+    )
+
+
+@strawberry.input(
+    description="An order of a shop. `source` and `externalId` together are its idempotency key. "
+    "An order that gives `member` and `customerRef` links the two."
+)
+class OrderRecordInput:
+    source: str = strawberry.field(description="The shop; at most 40 characters.")
+    external_id: str = strawberry.field(description="The shop's own id; at most 100 characters.")
+    member: strawberry.ID | None = strawberry.field(default=None, description="Who bought.")
+    customer_ref: str | None = strawberry.field(
+        default=None, description="The shop's own name for who bought; at most 100 characters."
+    )
+    amount_minor: Long = strawberry.field(description="What was paid, in minor units; 0 or more.")
+    occurred_at: datetime | None = strawberry.field(
+        default=None, description="When it was paid; now if missing."
+    )
+
+
+@strawberry.input(
+    description="A refund of a shop: names the order it refunds (same source), or, for money paid "
+    "before this platform existed, only the customer: that lowers the spend and reverses no "
+    "commission. Refunds have ids of their own."
+)
+class RefundRecordInput:
+    source: str = strawberry.field(description="The shop; at most 40 characters.")
+    external_id: str = strawberry.field(description="The shop's own id; at most 100 characters.")
+    order_external_id: str | None = strawberry.field(
+        default=None, description="The order; it may arrive later."
+    )
+    member: strawberry.ID | None = strawberry.field(default=None, description="Who had paid.")
+    customer_ref: str | None = strawberry.field(
+        default=None, description="The shop's own name for who had paid."
+    )
+    amount_minor: Long = strawberry.field(description="What went back, in minor units; 1 or more.")
+    occurred_at: datetime | None = strawberry.field(
+        default=None, description="When it went back; now if missing."
+    )
+
+
+@strawberry.type(description="A conversion that was accepted.")
+class ConversionPayload:
+    conversion: Conversion | None = strawberry.field(
+        default=None, description="PENDING at first: a worker decides within a moment."
+    )
+    replayed: bool = strawberry.field(
+        default=False, description="Whether an earlier call had recorded it."
+    )
+    errors: list[UserError] = strawberry.field(
+        default_factory=list,
+        description="What has to be corrected; with a conversion beside it, that was recorded "
+        "all the same.",
+    )
+
+    @classmethod
+    def of(cls, recorded: Recorded) -> "ConversionPayload":
+        return cls(
+            conversion=Conversion.of(recorded.conversion),
+            replayed=recorded.replayed,
+            errors=[user_error(mistake) for mistake in recorded.mistakes],
+        )
+
+
+@strawberry.type
+class ReferralMutation:
+    @strawberry.mutation(
+        description="Records a click on a link, for clients without cookies (mini-programs). A "
+        "member's token joins the visitor to the member."
+    )
+    @mistakes_to(lambda errors: TouchPayload(errors=errors))
+    async def touch_record(self, info: Info, input: TouchRecordInput) -> TouchPayload:
+        link = await links.find(input.code)
+        if link is None:
+            raise CodeUnknown
+        visitor = touches.check_visitor(input.visitor_id)
+        at = _touched_at(info.context, input.occurred_at)
+        member_id = _visiting_member(info.context.viewer)
+        now = info.context.now
+        return TouchPayload(visitor_id=await touches.report(link, visitor, at, member_id, now))
+
+    @strawberry.mutation(
+        description="Accepts an order and answers PENDING; safe to send again. Role SERVICE."
+    )
+    @mistakes_to(lambda errors: ConversionPayload(errors=errors))
+    async def order_record(self, info: Info, input: OrderRecordInput) -> ConversionPayload:
+        viewer = info.context.allow({Role.SERVICE})
+        order = NewOrder(
+            source=input.source,
+            external_id=input.external_id,
+            amount_minor=input.amount_minor,
+            member_id=input.member and from_id("Member", input.member, "member"),
+            customer_ref=input.customer_ref,
+            occurred_at=input.occurred_at,
+        )
+        recorded = await conversions.record_order(order, viewer.member_id, info.context.now)
+        return ConversionPayload.of(recorded)
+
+    @strawberry.mutation(
+        description="Accepts a refund and answers PENDING; safe to send again. Role SERVICE."
+    )
+    @mistakes_to(lambda errors: ConversionPayload(errors=errors))
+    async def refund_record(self, info: Info, input: RefundRecordInput) -> ConversionPayload:
+        viewer = info.context.allow({Role.SERVICE})
+        refund = NewRefund(
+            source=input.source,
+            external_id=input.external_id,
+            amount_minor=input.amount_minor,
+            order_external_id=input.order_external_id,
+            member_id=input.member and from_id("Member", input.member, "member"),
+            customer_ref=input.customer_ref,
+            occurred_at=input.occurred_at,
+        )
+        recorded = await conversions.record_refund(refund, viewer.member_id, info.context.now)
+        return ConversionPayload.of(recorded)
+
+
+def _touched_at(context: Context, occurred_at: datetime | None) -> datetime:
+    if occurred_at is None:
+        return context.now
+    service = context.viewer is not None and Role.SERVICE in context.viewer.roles
+    if occurred_at > context.now:
+        raise Invalid("A touch cannot lie in the future.", "occurredAt")
+    if not service and occurred_at < context.now - LATE:
+        raise Invalid("A touch may lie at most 24 hours back.", "occurredAt")
+    return occurred_at
+
+
+def _visiting_member(viewer: Viewer | None) -> int | None:
+    """The member whose visit it is: a service speaks of others, not of itself."""
+    return None if viewer is None or Role.SERVICE in viewer.roles else viewer.member_id

@@ -1,0 +1,104 @@
+"""Puts the rooms together into one GraphQL schema, and serves it over HTTP."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import strawberry
+import structlog
+from cross_web import HTTPException
+from graphql import GraphQLError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+from strawberry.asgi import GraphQL
+from strawberry.http import GraphQLHTTPResponse
+from strawberry.schema.config import StrawberryConfig
+from strawberry.tools import merge_types
+from strawberry.types.execution import ExecutionContext, ExecutionResult, PreExecutionError
+
+from api.content import ContentQuery
+from api.context import Context
+from api.errors import Refusal, Unauthenticated, formatted
+from api.members import MemberMutation, MemberQuery
+from api.referral import ReferralMutation, ReferralQuery
+from api.scalars import SCALARS
+from api.settings import Settings
+from members import identity
+
+Query = merge_types("Query", (MemberQuery, ContentQuery, ReferralQuery))
+Mutation = merge_types("Mutation", (MemberMutation, ReferralMutation))
+
+
+class _Schema(strawberry.Schema):
+    def process_errors(
+        self, errors: Sequence[GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        """Leaves the logging to `api.errors`, which knows what was expected."""
+
+
+schema = _Schema(Query, Mutation, config=StrawberryConfig(scalar_map=SCALARS))
+
+
+def sdl() -> str:
+    """The whole schema as text, with a line end behind it."""
+    return schema.as_str() + "\n"
+
+
+class GraphQLApp(GraphQL[Context, None]):
+    """GraphQL over HTTP for one installation."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(schema, graphql_ide=None)
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await self.run(Request(scope, receive))
+        except Refusal as refusal:
+            response = refused(refusal.message, refusal.code, refusal.status)
+        except HTTPException as error:
+            response = refused(error.reason, "BAD_USER_INPUT", error.status_code)
+        await response(scope, receive, send)
+
+    async def get_context(self, request: Any, response: Any) -> Context:
+        now = datetime.now(UTC)
+        return Context(self._settings, now, await _viewer(request, now))
+
+    async def process_result(
+        self, request: Request, result: ExecutionResult | PreExecutionError
+    ) -> GraphQLHTTPResponse:
+        answer: GraphQLHTTPResponse = {"data": result.data}
+        if result.errors:
+            answer["errors"] = formatted(result, request_id())
+        return answer
+
+    def decode_json(self, data: str | bytes) -> object:
+        try:
+            return super().decode_json(data)
+        except UnicodeDecodeError as error:
+            raise json.JSONDecodeError("the body is not UTF-8", "", 0) from error
+
+
+async def _viewer(request: Request, now: datetime) -> identity.Viewer | None:
+    header = request.headers.get("authorization")
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    viewer = await identity.viewer(token.strip(), now) if scheme.lower() == "bearer" else None
+    if viewer is None:
+        raise Unauthenticated("This token is unknown or has expired; sign in again.")
+    return viewer
+
+
+def refused(message: str, code: str, status: int) -> Response:
+    """The answer to a request that was not carried out."""
+    error = {"message": message, "extensions": {"code": code, "requestId": request_id()}}
+    headers = {"www-authenticate": "Bearer"} if status == 401 else None
+    return JSONResponse({"errors": [error]}, status_code=status, headers=headers)
+
+
+def request_id() -> str:
+    """The id of the request that this task answers."""
+    return structlog.contextvars.get_contextvars().get("request_id", "")

@@ -1,0 +1,215 @@
+"""Owns the settings: the only reader of the environment."""
+
+import contextlib
+import difflib
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "WELLSPRING_"
+SHORTEST_SECRET = 32
+
+Listed = Annotated[tuple[str, ...], NoDecode]
+
+
+class BadSettings(Exception):
+    """The settings do not hold together; each line names one and the forms it accepts."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("\n".join(lines))
+
+
+class Settings(BaseSettings):
+    """What an installation can choose. Every description says which forms are accepted."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True)
+
+    database_url: str = Field(
+        "sqlite://var/wellspring.db",
+        description="sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/NAME",
+    )
+    broker_url: str = Field(
+        "memory://",
+        description="memory:// (the worker lives in the server's process) or redis://HOST:PORT/DB",
+    )
+    host: str = Field("127.0.0.1", description="the address to listen on, such as 0.0.0.0")
+    port: int = Field(8000, ge=1, le=65535, description="a number from 1 to 65535")
+    public_url: str = Field(
+        "", description="the address that people see, such as https://go.example.com, without path"
+    )
+    target_hosts: Listed = Field(
+        (), description="hosts that links may lead to, separated by commas: shop.example.com"
+    )
+    content_url: str = Field(
+        "",
+        description="an address for contents with {slug}, {id} or {locale} in it, such as "
+        "https://www.example.com/read/{slug}; by default our own page",
+    )
+    cors_origins: Listed = Field(
+        (), description="origins of web front-ends, separated by commas: https://www.example.com"
+    )
+    currency: str = Field("CNY", description="an ISO 4217 code of three capitals, such as CNY")
+    time_zone: str = Field("Asia/Shanghai", description="an IANA name, such as Asia/Shanghai")
+    secret: str = Field(
+        "",
+        description=f"at least {SHORTEST_SECRET} characters that nobody can guess; made and kept "
+        "beside the database when unset on SQLite, needed on PostgreSQL",
+    )
+
+    @field_validator("target_hosts", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: str) -> str:
+        value = re.sub(r"^postgresql://", "postgres://", value)
+        parts = urlsplit(value)
+        sqlite = parts.scheme == "sqlite" and len(value) > len("sqlite://")
+        postgres = parts.scheme == "postgres" and parts.hostname and parts.path.strip("/")
+        return _accept(value, sqlite or postgres)
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker(cls, value: str) -> str:
+        parts = urlsplit(value)
+        redis = parts.scheme in {"redis", "rediss"} and parts.hostname
+        return _accept(value, value == "memory://" or redis)
+
+    @field_validator("public_url", "cors_origins")
+    @classmethod
+    def _origins(cls, value: Any) -> Any:
+        for each in [value] if isinstance(value, str) else value:
+            parts = urlsplit(each)
+            web = parts.scheme in {"http", "https"} and parts.netloc
+            _accept(each, not each or each == "*" or (web and not parts.path.strip("/")))
+        return value.rstrip("/") if isinstance(value, str) else value
+
+    @field_validator("target_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            _accept(each, re.fullmatch(r"[A-Za-z0-9.-]+", each))
+        return tuple(each.lower() for each in value)
+
+    @field_validator("content_url")
+    @classmethod
+    def _content(cls, value: str) -> str:
+        names = set(re.findall(r"{([^{}]*)}", value))
+        web = urlsplit(value).scheme in {"http", "https"}
+        return _accept(value, not value or (web and names and names <= {"slug", "id", "locale"}))
+
+    @field_validator("currency")
+    @classmethod
+    def _currency(cls, value: str) -> str:
+        return _accept(value, re.fullmatch(r"[A-Z]{3}", value))
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("unknown") from error
+        return value
+
+    @field_validator("secret")
+    @classmethod
+    def _long(cls, value: str) -> str:
+        return _accept(value, not value or len(value) >= SHORTEST_SECRET)
+
+    @property
+    def base_url(self) -> str:
+        """Where people reach this server, without a slash at the end."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+    @property
+    def content_address(self) -> str:
+        """The address of a content, with its placeholders."""
+        return self.content_url or f"{self.base_url}/c/{{slug}}"
+
+    @property
+    def link_hosts(self) -> frozenset[str]:
+        """The hosts that a link may lead to, our own among them."""
+        return frozenset({*self.target_hosts, urlsplit(self.base_url).hostname or ""})
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the worker has to live in the process that serves."""
+        return self.broker_url == "memory://"
+
+    def signing_key(self) -> str:
+        """The secret, made and kept beside an SQLite database on first use. Safe to race for."""
+        if self.secret:
+            return self.secret
+        path = Path(self.database_url.removeprefix("sqlite://")).parent / "secret"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _create(path, secrets.token_urlsafe(SHORTEST_SECRET))
+        return path.read_text()
+
+
+def _create(path: Path, text: str) -> None:
+    """Makes a file that only its owner reads, whole or not at all; the first one made stays."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent) as file:
+        file.write(text)
+        file.flush()
+        with contextlib.suppress(FileExistsError):
+            os.link(file.name, path)
+
+
+def _accept(value: str, accepted: object) -> str:
+    if not accepted:
+        raise ValueError("not accepted")
+    return value
+
+
+def load() -> Settings:
+    """The settings of this process; raises `BadSettings` naming everything that is wrong."""
+    unknown = [_unknown(name) for name in sorted(os.environ) if _is_unknown(name)]
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        raise BadSettings([*unknown, *map(_line, error.errors())]) from error
+    if not settings.secret and not settings.database_url.startswith("sqlite://"):
+        unknown.append(f"{PREFIX}SECRET is not set. Accepted: {_accepted('secret')}.")
+    if unknown:
+        raise BadSettings(unknown)
+    return settings
+
+
+def _is_unknown(name: str) -> bool:
+    return (
+        name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in Settings.model_fields
+    )
+
+
+def _unknown(name: str) -> str:
+    names = [PREFIX + field.upper() for field in Settings.model_fields]
+    close = difflib.get_close_matches(name, names, n=1)
+    meant = f"did you mean {close[0]}?" if close else f"the settings are {', '.join(names)}."
+    return f"{name} is no setting; {meant}"
+
+
+def _line(error: Any) -> str:
+    field = str(error["loc"][0])
+    shown = (
+        "a value that is not shown" if field in {"secret", "database_url"} else repr(error["input"])
+    )
+    return f"{PREFIX}{field.upper()} does not accept {shown}. Accepted: {_accepted(field)}."
+
+
+def _accepted(field: str) -> str:
+    return Settings.model_fields[field].description or ""

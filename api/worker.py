@@ -1,0 +1,164 @@
+"""Owns the worker: the broker, the doorbell on it, the actor, and the sweeper.
+
+The same pieces run inside the server (in-memory broker) and in processes of their own (Redis).
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import dramatiq
+import redis
+import structlog
+from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
+from dramatiq.broker import Broker
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.brokers.stub import StubBroker
+from dramatiq.errors import DramatiqError
+from dramatiq.logging import get_logger
+from dramatiq.middleware import Middleware
+
+from api.settings import Settings
+from core import database, outbox
+from referral import conversions, crediting
+
+log = structlog.get_logger(__name__)
+
+QUEUE = "crediting"
+THREADS = 2  # batches in flight: one in the database while the other is decided
+IDLE_POLL_MS = 100  # the longest that a message waits for an idle consumer
+DEAD_DOORBELL_TTL_MS = 60_000
+REDIS_TIMEOUT_SECONDS = 5
+STOP_TIMEOUT_MS = 10_000
+SWEEP_SECONDS = 5.0
+BROKER_DOWN = (redis.RedisError, DramatiqError, OSError)
+
+
+class _RunningLoop(EventLoopThread):
+    """Stands for the loop that runs already, in place of the thread that dramatiq would start."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(get_logger(__name__, type(self)))
+        self.loop.close()
+        self.loop = loop
+
+
+class HostLoop(Middleware):
+    """Runs async actors on the loop that opened the database, so that both use its connections."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def before_worker_boot(self, broker: Broker, worker: dramatiq.Worker) -> None:
+        set_event_loop_thread(_RunningLoop(self._loop))
+
+    def after_worker_shutdown(self, broker: Broker, worker: dramatiq.Worker) -> None:
+        set_event_loop_thread(None)
+
+
+def make_broker(settings: Settings) -> Broker:
+    """The broker of the settings. No retries of its own: the outbox keeps the attempts."""
+    middleware: list[Middleware] = [HostLoop(asyncio.get_running_loop())]
+    if settings.embedded:
+        return StubBroker(middleware=middleware)
+    client = redis.Redis.from_url(
+        settings.broker_url,
+        socket_timeout=REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+    )
+    return RedisBroker(client=client, middleware=middleware, dead_message_ttl=DEAD_DOORBELL_TTL_MS)
+
+
+class Doorbell:
+    """Tells the workers that something is due. What rings while a ring is on its way is one."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._actor = dramatiq.actor(
+            self._credit, broker=broker, queue_name=QUEUE, actor_name="credit"
+        )
+        self._due: int | None = None
+        self._rung = asyncio.Event()
+        self._down = False
+
+    async def _credit(self, outbox_id: int) -> None:
+        """The actor: one batch, and another ring when there may be more."""
+        if await crediting.work(datetime.now(UTC)):
+            self.ring(conversions.TOPIC, outbox_id)
+
+    def ring(self, topic: str, outbox_id: int) -> None:
+        """Rings soon, without waiting. A broker that is down costs latency: the sweeper rings."""
+        self._due = outbox_id
+        self._rung.set()
+
+    async def run(self) -> None:
+        """Sends the rings until it is cancelled, in a thread: the broker's client blocks."""
+        while True:
+            await self._rung.wait()
+            self._rung.clear()
+            try:
+                await asyncio.to_thread(self._actor.send, self._due)
+            except BROKER_DOWN as error:
+                if not self._down:
+                    log.warning("broker is down; work waits for the sweeper", error=repr(error))
+                self._down = True
+            else:
+                if self._down:
+                    log.info("broker is back")
+                self._down = False
+
+
+async def sweep(doorbell: Doorbell) -> None:
+    """Rings for what is overdue, until it is cancelled: lost rings, dead workers, retries."""
+    while True:
+        # Not in step with the other workers, which do the same.
+        await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+        now = datetime.now(UTC)
+        try:
+            overdue = await outbox.overdue(conversions.TOPIC, now)
+            if overdue is not None:
+                await outbox.bury(now)
+                doorbell.ring(conversions.TOPIC, overdue)
+        except database.UNREACHABLE as error:
+            log.warning("database is down; sweeping again later", error=repr(error))
+
+
+@asynccontextmanager
+async def doorbell(broker: Broker) -> AsyncIterator[Doorbell]:
+    """Rings for every commit of this process until the block ends."""
+    bell = Doorbell(broker)
+    ringing = asyncio.create_task(bell.run())
+    outbox.ring_with(bell.ring)
+    try:
+        yield bell
+    finally:
+        outbox.ring_with(None)
+        await _cancelled(ringing)
+        await asyncio.to_thread(broker.close)
+
+
+@asynccontextmanager
+async def working(broker: Broker, bell: Doorbell) -> AsyncIterator[None]:
+    """Does the work of the outbox in this process until the block ends; what is being done then
+    is finished first, for at most ten seconds."""
+    worker = dramatiq.Worker(broker, worker_timeout=IDLE_POLL_MS, worker_threads=THREADS)
+    await asyncio.to_thread(worker.start)
+    sweeping = asyncio.create_task(sweep(bell))
+    bell.ring(conversions.TOPIC, 0)
+    try:
+        yield
+    finally:
+        await _cancelled(sweeping)
+        await asyncio.to_thread(worker.stop, timeout=STOP_TIMEOUT_MS)
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def check(broker: Broker) -> None:
+    """Returns when the broker answers; raises what its client raises when it does not."""
+    if isinstance(broker, RedisBroker):
+        await asyncio.to_thread(broker.client.ping)

@@ -1,0 +1,1 @@
+"""The tagged library: writing and reading it."""

@@ -1,0 +1,235 @@
+"""Owns the database: opening it, units of work, locks, plain SQL, migrating.
+
+SQLite and PostgreSQL go through the same calls; what differs between them is in this file and in
+`core.sqlite`, nowhere else.
+"""
+
+import asyncio
+import functools
+import hashlib
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.connection import get_connection
+from tortoise.context import TortoiseContext
+from tortoise.exceptions import DBConnectionError
+from tortoise.migrations.executor import MigrationExecutor
+from tortoise.migrations.schema_editor import AsyncpgSchemaEditor, SqliteSchemaEditor
+from tortoise.transactions import in_transaction
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+POOL_SIZE = 10
+BUSY_TIMEOUT_MS = 30_000
+ROOMS = ("core", "members", "content", "referral")
+
+# What the drivers raise when the database cannot be reached; whoever ticks tries again later.
+UNREACHABLE = (OSError, DBConnectionError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError)
+
+_after_commit: ContextVar[list[Callable[[], None]] | None] = ContextVar(
+    "after_commit", default=None
+)
+
+
+def config(url: str) -> dict[str, Any]:
+    """The ORM's configuration for `sqlite://PATH` or `postgres://USER@HOST:PORT/NAME`."""
+    return {"connections": {"default": _connection(url)}, "apps": _apps()}
+
+
+def _apps() -> dict[str, dict[str, Any]]:
+    models = {"core": "core.outbox"}
+    return {
+        room: {
+            "models": [models.get(room, f"{room}.models")],
+            "migrations": f"{room}.migrations",
+            "default_connection": "default",
+        }
+        for room in ROOMS
+    }
+
+
+def _connection(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        path = Path(url.removeprefix("sqlite://"))
+        return {
+            "engine": "core.sqlite",
+            # The busy timeout comes first: switching to WAL already needs the lock.
+            "credentials": {
+                "file_path": str(path),
+                "busy_timeout": BUSY_TIMEOUT_MS,
+                "journal_mode": "WAL",
+                "synchronous": "FULL",
+                "journal_size_limit": 64 * 1024 * 1024,
+            },
+        }
+    return {
+        "engine": "tortoise.backends.asyncpg",
+        "credentials": {
+            "host": parts.hostname,
+            "port": parts.port or 5432,
+            "user": unquote(parts.username or "postgres"),
+            "password": unquote(parts.password) if parts.password else None,
+            "database": parts.path.lstrip("/"),
+            "maxsize": POOL_SIZE,
+        },
+    }
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[None]:
+    """Opens the database for everything in this process until the block ends.
+
+    One at a time in a process: tasks and threads that did not inherit this context find it too.
+    """
+    if url.startswith("sqlite://"):
+        Path(url.removeprefix("sqlite://")).parent.mkdir(parents=True, exist_ok=True)
+    async with TortoiseContext() as context:
+        await context.init(config(url), _enable_global_fallback=True)
+        yield
+
+
+def client() -> BaseDBAsyncClient:
+    """The connection of this task: inside a unit of work, that of its transaction."""
+    return get_connection("default")
+
+
+def is_postgres() -> bool:
+    return client().capabilities.dialect == "postgres"
+
+
+def unit_of_work(
+    case: Callable[P, Coroutine[Any, Any, R]],
+) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Runs the whole use case in one transaction: all of it is written or nothing.
+
+    It runs in a task of its own. A caller that is cancelled (a client that hung up) waits until
+    the transaction has ended and only then goes: cancelled half-way through opening or closing a
+    transaction, both drivers would leave it open for good.
+    """
+
+    @functools.wraps(case)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        task = asyncio.create_task(_transaction(functools.partial(case, *args, **kwargs)))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await _ended(task)
+            raise
+
+    return run
+
+
+async def _transaction(work: Callable[[], Awaitable[R]]) -> R:
+    callbacks: list[Callable[[], None]] = []
+    _after_commit.set(callbacks)
+    async with in_transaction():
+        result = await work()
+    for callback in callbacks:
+        callback()
+    return result
+
+
+async def _ended(task: "asyncio.Task[Any]") -> None:
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            continue
+    if not task.cancelled():
+        task.exception()
+
+
+def after_commit(callback: Callable[[], None]) -> None:
+    """Calls back, without waiting, once the running unit of work is committed; never if not."""
+    callbacks = _after_commit.get()
+    if callbacks is None:
+        raise RuntimeError("after_commit belongs inside a unit of work")
+    callbacks.append(callback)
+
+
+async def lock(*names: str) -> None:
+    """Waits until no other unit of work holds any of the names, and holds them until this one ends.
+
+    Call it once in a unit of work and before its first write: the names are taken in one order,
+    so that two callers cannot wait for each other. On SQLite a unit of work is alone anyway.
+    """
+    if names and is_postgres():
+        await rows(
+            "SELECT pg_advisory_xact_lock(name) FROM unnest($1::bigint[]) AS name",
+            sorted({_number(name) for name in names}),
+        )
+
+
+def _number(name: str) -> int:
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)
+
+
+async def rows(sql: str, *values: Any) -> list[dict[str, Any]]:
+    """The rows of one statement, also of INSERT and UPDATE with RETURNING.
+
+    `$1`, `$2` … stand for the values on both databases. On SQLite instants come back as text.
+    """
+    return await client().execute_query_dict(_dialect(sql), list(values))
+
+
+async def execute(sql: str, *values: Any) -> int:
+    """Runs one UPDATE or DELETE and says how many rows it touched."""
+    count, _ = await client().execute_query(_dialect(sql), list(values))
+    return count
+
+
+def _dialect(sql: str) -> str:
+    return sql if is_postgres() else re.sub(r"\$(\d+)", r"?\1", sql)
+
+
+async def snapshot() -> None:
+    """Has the running unit of work see the database as of one instant; call it first in there.
+
+    On SQLite a unit of work is alone and sees nothing else anyway.
+    """
+    if is_postgres():
+        await client().execute_query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+
+async def ready() -> None:
+    """Returns when the database answers; raises whatever its driver says when it does not."""
+    await rows("SELECT 1 AS one")
+
+
+async def migrate(applied: Callable[[str], None] = lambda name: None) -> Sequence[str]:
+    """Brings the opened database to the newest schema and names the migrations it ran.
+
+    Everything happens in one transaction, bookkeeping included, and under a lock: processes that
+    start together migrate once, and one that is killed leaves the schema as it was.
+    """
+    done: list[str] = []
+
+    def progress(event: str, room: str, name: str) -> None:
+        if event == "apply_done":
+            done.append(f"{room}.{name}")
+            applied(done[-1])
+
+    async with in_transaction() as transaction:
+        await lock("migrations")
+        executor = MigrationExecutor(transaction, _apps())
+        # The executor looks for its table first: in PostgreSQL a failed look ends a transaction.
+        editor = AsyncpgSchemaEditor if is_postgres() else SqliteSchemaEditor
+        await executor.recorder.ensure_schema(editor(transaction, atomic=False))
+        await executor.migrate(progress=progress)
+    return done
+
+
+async def pending_migrations() -> Sequence[str]:
+    """The migrations that the opened database still lacks; reads only."""
+    executor = MigrationExecutor(client(), _apps())
+    return [f"{step.migration.app_label}.{step.migration.name}" for step in await executor.plan()]

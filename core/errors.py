@@ -1,0 +1,54 @@
+"""Owns the root of the mistakes that a caller can make and mend."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class Mistake(Exception):
+    """Something the caller can fix: nothing was written.
+
+    `code` is stable and part of the API; `field` is the path to the value at fault, outermost
+    first; the message says what to do in one sentence.
+    """
+
+    code: ClassVar[str] = "INVALID"
+
+    def __init__(self, message: str, *field: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field: Sequence[str] = field
+
+
+class Invalid(Mistake):
+    """A value outside its range or of the wrong form."""
+
+
+class Required(Mistake):
+    """A value that has to be there and is empty."""
+
+    code = "REQUIRED"
+
+
+class TooLong(Mistake):
+    """A text above its limit."""
+
+    code = "TOO_LONG"
+
+
+class NotFound(Mistake):
+    """A reference to something that does not exist."""
+
+    code = "NOT_FOUND"
+
+
+def text(value: str, field: str, *, most: int) -> str:
+    """The text without outer blanks; raises `Required` when empty, `TooLong` above `most`
+    characters, `Invalid` with a control character (PostgreSQL refuses NUL)."""
+    value = value.strip()
+    if not value:
+        raise Required("This must not be empty.", field)
+    if len(value) > most:
+        raise TooLong(f"This has {len(value)} characters; at most {most} are stored.", field)
+    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise Invalid("This must not contain control characters.", field)
+    return value

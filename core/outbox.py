@@ -1,0 +1,201 @@
+"""Owns the work that was accepted and is still to be done: rows written with the fact itself.
+
+A row is the truth and the message broker only a doorbell: whoever is rung claims what is due. A
+claim is a lease, so that the rows of a worker that died come back by themselves; every claim
+counts as an attempt, so that work that kills its worker ends as a dead letter instead of coming
+back for ever.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tortoise import fields
+from tortoise.models import Model
+
+from core import database
+
+BATCH = 100
+LEASE = timedelta(seconds=30)
+MAX_ATTEMPTS = 10
+FIRST_RETRY = timedelta(seconds=1)
+LONGEST_RETRY = timedelta(minutes=10)
+OVERDUE_AFTER = timedelta(seconds=2)
+ERROR_CHARACTERS = 2_000
+
+
+class OutboxMessage(Model):
+    """One piece of work. Open while `done_at` and `dead_at` are both null."""
+
+    id = fields.BigIntField(primary_key=True)
+    topic = fields.CharField(max_length=40)
+    subject_id = fields.BigIntField()
+    lane = fields.CharField(max_length=200)  # rows of one lane are done in the order they came
+    available_at = fields.DatetimeField()  # due, end of the lease, or time of the next attempt
+    attempts = fields.SmallIntField(default=0)
+    lease = fields.CharField(max_length=32, null=True)
+    done_at = fields.DatetimeField(null=True)
+    dead_at = fields.DatetimeField(null=True)
+    error = fields.TextField(null=True)
+
+    class Meta:
+        table = "outbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A row that this worker may do until its lease ends."""
+
+    id: int
+    topic: str
+    subject_id: int
+    attempts: int
+    lease: str
+
+
+class LeaseLost(Exception):
+    """Another worker has taken over since: what was done here must be rolled back."""
+
+
+def _silent(topic: str, message_id: int) -> None:
+    """Nobody listens in this process; the sweeper of a worker will find the row."""
+
+
+_ring: Callable[[str, int], None] = _silent
+
+
+def ring_with(ring: Callable[[str, int], None] | None) -> None:
+    """From now on every committed message of this process calls `ring(topic, id)`."""
+    global _ring  # noqa: PLW0603 - the one wire between a commit and the broker of this process
+    _ring = ring or _silent
+
+
+async def put(topic: str, subjects: Sequence[tuple[int, str]], now: datetime) -> None:
+    """Adds work on each (subject, lane) to the running unit of work; rings after its commit."""
+    if not subjects:
+        return
+    messages = [
+        OutboxMessage(topic=topic, subject_id=subject, lane=lane, available_at=now)
+        for subject, lane in subjects
+    ]
+    if len(messages) == 1:
+        await messages[0].save()
+    else:
+        await OutboxMessage.bulk_create(messages)
+    database.after_commit(lambda: _ring(topic, messages[0].id or 0))
+
+
+_CLAIM = """
+UPDATE outbox SET lease = $1, attempts = attempts + 1, available_at = $2
+WHERE id IN (
+    SELECT id FROM outbox AS candidate
+    WHERE topic = $3 AND done_at IS NULL AND dead_at IS NULL AND available_at <= $4
+    AND {which}
+    AND NOT EXISTS (
+        SELECT 1 FROM outbox AS earlier
+        WHERE earlier.lane = candidate.lane AND earlier.topic = candidate.topic
+        AND earlier.id < candidate.id
+        AND earlier.done_at IS NULL AND earlier.dead_at IS NULL AND earlier.attempts > 0
+    )
+    ORDER BY id LIMIT {limit}
+)
+RETURNING id, subject_id, attempts
+"""
+# What was tried before is tried alone: one bad row must not take its neighbours along.
+_CLAIM_RETRY = _CLAIM.format(which=f"attempts BETWEEN 1 AND {MAX_ATTEMPTS - 1}", limit=1)
+_CLAIM_FRESH = _CLAIM.format(which="attempts = 0", limit=BATCH)
+
+
+@database.unit_of_work
+async def claim(topic: str, now: datetime) -> Sequence[Claim]:
+    """Leases what is due, oldest first: one row that was tried before, else up to 100 fresh ones.
+
+    A row waits while an earlier one of its lane is being done elsewhere or has failed, so that a
+    lane keeps its order whatever the number of workers.
+    """
+    await database.lock(f"outbox:{topic}")
+    lease = secrets.token_hex(16)
+    for sql in (_CLAIM_RETRY, _CLAIM_FRESH):
+        found = await database.rows(sql, lease, now + LEASE, topic, now)
+        if found:
+            claims = [
+                Claim(row["id"], topic, row["subject_id"], row["attempts"], lease) for row in found
+            ]
+            return sorted(claims, key=lambda each: each.id)
+    return []
+
+
+async def settle(claims: Sequence[Claim], now: datetime) -> None:
+    """Marks the claims done in the running unit of work, before anything else is written in it.
+
+    Raises `LeaseLost` when one of them is no longer this worker's.
+    """
+    settled = await OutboxMessage.filter(
+        id__in=[each.id for each in claims],
+        lease=claims[0].lease,
+        done_at__isnull=True,
+        dead_at__isnull=True,
+    ).update(done_at=now)
+    if settled != len(claims):
+        raise LeaseLost(f"{len(claims) - settled} of {len(claims)} messages were taken over")
+
+
+@database.unit_of_work
+async def give_back(claims: Sequence[Claim], error: BaseException, now: datetime) -> None:
+    """Ends the leases after a failure, unless another worker has taken over.
+
+    A batch is due again at once, each row alone, so that the bad one is found and the others go
+    through; a row that was alone waits longer each time, and is dead after ten attempts.
+    """
+    mine = OutboxMessage.filter(
+        id__in=[each.id for each in claims], lease=claims[0].lease, done_at__isnull=True
+    )
+    if len(claims) > 1:
+        await mine.update(available_at=now)
+        database.after_commit(lambda: _ring(claims[0].topic, claims[0].id))
+        return
+    attempts = claims[0].attempts
+    await mine.update(
+        available_at=now + min(FIRST_RETRY * 2 ** (attempts - 1), LONGEST_RETRY),
+        dead_at=now if attempts >= MAX_ATTEMPTS else None,
+        error=f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS],
+    )
+
+
+@database.unit_of_work
+async def bury(now: datetime) -> int:
+    """Marks dead what has used up its attempts without ever coming back; says how many."""
+    return await OutboxMessage.filter(
+        attempts__gte=MAX_ATTEMPTS,
+        available_at__lte=now,
+        done_at__isnull=True,
+        dead_at__isnull=True,
+    ).update(dead_at=now, error="the worker died in every attempt")
+
+
+async def overdue(topic: str, now: datetime) -> int | None:
+    """The id of an open row of the topic that has been due for more than two seconds, if any."""
+    return await (
+        OutboxMessage.filter(
+            topic=topic,
+            done_at__isnull=True,
+            dead_at__isnull=True,
+            available_at__lte=now - OVERDUE_AFTER,
+        )
+        .order_by("id")
+        .first()
+        .values_list("id", flat=True)
+    )
+
+
+async def open_count(topic: str) -> int:
+    """How many rows of the topic are neither done nor dead."""
+    return await OutboxMessage.filter(
+        topic=topic, done_at__isnull=True, dead_at__isnull=True
+    ).count()
+
+
+async def dead() -> Sequence[OutboxMessage]:
+    """The dead letters, oldest first, at most 100."""
+    return await OutboxMessage.filter(dead_at__isnull=False).order_by("id").limit(100)

@@ -1,0 +1,127 @@
+"""Owns the double-entry ledger: append-only transfers between accounts, and their balances.
+
+Only `post` writes it. The database itself writes the two entries of every transfer and refuses
+to update or delete any (see the migration), so the books balance by construction.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tortoise.expressions import F
+
+from members.models import Account, Asset, EntryKind, LedgerAccount, LedgerTransfer
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRef:
+    """Names an account: with a member one of its four, without the program's counter-account."""
+
+    program_id: int
+    asset: Asset
+    member_id: int | None = None
+    account: Account | None = None
+
+    @property
+    def key(self) -> str:
+        owner = "program" if self.member_id is None else f"{self.member_id}:{self.account}"
+        return f"{self.program_id}:{self.asset}:{owner}"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A movement to be posted: `amount` is at least 1, in minor units or points."""
+
+    key: str
+    kind: EntryKind
+    source: AccountRef
+    target: AccountRef
+    amount: int
+    conversion_id: int
+
+
+async def post(transfers: Sequence[Transfer], now: datetime) -> None:
+    """Appends the transfers and moves the balances; belongs into a unit of work.
+
+    A key that was posted before raises IntegrityError: the caller's unit of work is then a second
+    one for the same fact and must leave nothing behind.
+    """
+    if not transfers:
+        return
+    accounts = await _accounts({ref for each in transfers for ref in (each.source, each.target)})
+    await LedgerTransfer.bulk_create(
+        LedgerTransfer(
+            key=each.key,
+            kind=each.kind,
+            from_account_id=accounts[each.source.key],
+            to_account_id=accounts[each.target.key],
+            amount=each.amount,
+            conversion_id=each.conversion_id,
+            at=now,
+        )
+        for each in transfers
+    )
+    await _move(accounts, transfers)
+
+
+async def _accounts(refs: Collection[AccountRef]) -> Mapping[str, int]:
+    keys = {ref.key for ref in refs}
+    found = dict(await LedgerAccount.filter(key__in=keys).values_list("key", "id"))
+    missing = sorted((ref for ref in refs if ref.key not in found), key=lambda ref: ref.key)
+    if missing:
+        await LedgerAccount.bulk_create(
+            [
+                LedgerAccount(
+                    key=ref.key,
+                    program_id=ref.program_id,
+                    member_id=ref.member_id,
+                    asset=ref.asset,
+                    account=ref.account,
+                )
+                for ref in missing
+            ],
+            ignore_conflicts=True,
+        )
+        found = dict(await LedgerAccount.filter(key__in=keys).values_list("key", "id"))
+    return found
+
+
+async def _move(accounts: Mapping[str, int], transfers: Sequence[Transfer]) -> None:
+    """Adds the sums to the balances: last in the unit of work and in the order of the ids, since
+    a program's counter-account is everybody's and whoever moves it waits for the one before."""
+    change: dict[int, int] = defaultdict(int)
+    for each in transfers:
+        change[accounts[each.source.key]] -= each.amount
+        change[accounts[each.target.key]] += each.amount
+    for account_id in sorted(change):
+        await LedgerAccount.filter(id=account_id).update(balance=F("balance") + change[account_id])
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What a member has in one asset, over all programs."""
+
+    asset: Asset
+    pending: int
+    available: int
+    held: int
+    paid: int
+
+
+async def balances(member_id: int) -> Sequence[Balance]:
+    """One row per asset that the member ever had something in."""
+    sums: dict[Asset, dict[Account, int]] = defaultdict(lambda: dict.fromkeys(Account, 0))
+    rows = LedgerAccount.filter(member_id=member_id).values_list("asset", "account", "balance")
+    for asset, account, balance in await rows:
+        sums[asset][account] += balance
+    return [
+        Balance(
+            asset,
+            pending=of[Account.PENDING],
+            available=of[Account.AVAILABLE],
+            held=of[Account.HELD],
+            paid=of[Account.PAID],
+        )
+        for asset, of in sorted(sums.items())
+    ]

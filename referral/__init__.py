@@ -1,0 +1,1 @@
+"""Programs, links, touches, conversions, and who is credited for them."""

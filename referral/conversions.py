@@ -1,0 +1,275 @@
+"""Owns what shops tell us: orders and refunds, accepted once each and durably, decided later."""
+
+import hashlib
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from tortoise.exceptions import IntegrityError
+from tortoise.expressions import F, Q
+
+from core import database, outbox
+from core.errors import Invalid, Mistake, Required, text
+from members import identity
+from members.errors import CustomerRefTaken, MemberNotFound
+from members.models import CustomerRef, Member
+from referral.errors import ExceedsOrder, IdempotencyConflict
+from referral.models import Conversion, ConversionStatus, ConversionType
+
+TOPIC = "conversion"
+EXTERNAL_ID_CHARACTERS = 100
+LARGEST_AMOUNT_MINOR = 10**15
+FUTURE = timedelta(minutes=5)  # how far a shop's clock may be ahead of ours
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order as a shop tells it. Without `occurred_at` it is of now."""
+
+    source: str
+    external_id: str
+    amount_minor: int
+    member_id: int | None = None
+    customer_ref: str | None = None
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewRefund:
+    """A refund as a shop tells it: of an order of the same source, or of a member alone."""
+
+    source: str
+    external_id: str
+    amount_minor: int
+    order_external_id: str | None = None
+    member_id: int | None = None
+    customer_ref: str | None = None
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The conversion, whether an earlier call had recorded it, and what was wrong beside it."""
+
+    conversion: Conversion
+    replayed: bool
+    mistakes: Sequence[Mistake] = ()
+
+
+async def record_order(order: NewOrder, recorded_by: int, now: datetime) -> Recorded:
+    """Accepts an order: one transaction, answered while a worker decides.
+
+    The same order again returns the first with `replayed`, and fills in a customer that the first
+    did not name. Raises `IdempotencyConflict` for other figures, `MemberNotFound`, and `Required`,
+    `TooLong` or `Invalid` with the field. An order that names a member and a customer links them;
+    where the customer is somebody else's, it is recorded for the member all the same.
+    """
+    row = _row(ConversionType.ORDER, order, recorded_by, now)
+    row.amount_minor = _amount(order.amount_minor, least=0)
+    row.figures = _figures(order.amount_minor, order.occurred_at)
+    return await _once(row, lambda: _insert(row, now), now)
+
+
+async def record_refund(refund: NewRefund, recorded_by: int, now: datetime) -> Recorded:
+    """Accepts a refund: one transaction, answered while a worker decides.
+
+    Naming its order, it may come before the order does and then waits for it; else it names a
+    member or a customer and lowers their spend alone. Repeats and errors as in `record_order`;
+    raises `ExceedsOrder` too, and nothing is written then.
+    """
+    row = _row(ConversionType.REFUND, refund, recorded_by, now)
+    row.amount_minor = _amount(refund.amount_minor, least=1)
+    row.figures = _figures(refund.amount_minor, refund.occurred_at, refund.order_external_id)
+    if refund.order_external_id is not None:
+        row.order_external_id = _external_id(refund.order_external_id, "orderExternalId")
+    elif refund.member_id is None and refund.customer_ref is None:
+        raise Required(
+            "Name the order, or the member or customer it was paid by.", "orderExternalId"
+        )
+    return await _once(row, lambda: _insert_refund(row, now), now)
+
+
+def _row(
+    kind: ConversionType, new: NewOrder | NewRefund, recorded_by: int, now: datetime
+) -> Conversion:
+    if new.occurred_at is not None and new.occurred_at > now + FUTURE:
+        raise Invalid("This lies more than 5 minutes ahead.", "occurredAt")
+    source = text(new.source, "source", most=identity.SOURCE_CHARACTERS)
+    return Conversion(
+        type=kind,
+        source=source,
+        external_id=_external_id(new.external_id, "externalId"),
+        member_id=new.member_id,
+        customer_ref=new.customer_ref and check_customer(source, new.customer_ref)[1],
+        occurred_at=new.occurred_at or now,
+        recorded_at=now,
+        recorded_by_id=recorded_by,
+        status=ConversionStatus.PENDING,
+    )
+
+
+def _external_id(value: str, field: str) -> str:
+    return text(value, field, most=EXTERNAL_ID_CHARACTERS)
+
+
+def check_customer(source: str, ref: str) -> tuple[str, str]:
+    """Both without outer blanks; raises `Required` or `TooLong`."""
+    return (
+        text(source, "source", most=identity.SOURCE_CHARACTERS),
+        text(ref, "customerRef", most=identity.REF_CHARACTERS),
+    )
+
+
+def _amount(amount_minor: int, *, least: int) -> int:
+    if not least <= amount_minor <= LARGEST_AMOUNT_MINOR:
+        raise Invalid(
+            f"An amount is from {least} to {LARGEST_AMOUNT_MINOR} minor units.", "amountMinor"
+        )
+    return amount_minor
+
+
+def _figures(amount_minor: int, occurred_at: datetime | None, *more: str | None) -> str:
+    """What must be the same in a repeat, hashed. Who the customer is may be told later."""
+    at = occurred_at and occurred_at.isoformat()
+    return hashlib.sha256(json.dumps([amount_minor, at, *more]).encode()).hexdigest()
+
+
+async def _once(
+    row: Conversion,
+    insert: Callable[[], Coroutine[Any, Any, Sequence[Mistake]]],
+    now: datetime,
+) -> Recorded:
+    """Inserts first and looks only when the unique constraint says that it was there."""
+    try:
+        mistakes = await insert()
+    except IntegrityError:
+        return await _repeat(row, now)
+    return Recorded(row, replayed=False, mistakes=mistakes)
+
+
+@database.unit_of_work
+async def _insert(row: Conversion, now: datetime) -> Sequence[Mistake]:
+    mistakes = await _name_customer(row, now)
+    await row.save()
+    await outbox.put(TOPIC, [(row.id, lane(row))], now)
+    return mistakes
+
+
+@database.unit_of_work
+async def _insert_refund(row: Conversion, now: datetime) -> Sequence[Mistake]:
+    order = await _order_of(row)
+    mistakes = await _name_customer(row, now)
+    if order is not None:
+        row.order_id = order.id
+    await row.save()
+    if order is not None:
+        await _reserve(order.id, row.amount_minor)
+    await outbox.put(TOPIC, [(row.id, lane(order or row))], now)
+    return mistakes
+
+
+async def _order_of(refund: Conversion) -> Conversion | None:
+    if refund.order_external_id is None:
+        return None
+    return await Conversion.get_or_none(
+        type=ConversionType.ORDER, source=refund.source, external_id=refund.order_external_id
+    )
+
+
+async def _reserve(order_id: int, amount_minor: int) -> None:
+    """Counts a refund in its order, unless that would exceed it: one conditional statement, since
+    two refunds may come at the same time."""
+    room = Q(refunded_minor__lte=F("amount_minor") - amount_minor)
+    if not await Conversion.filter(room, id=order_id).update(
+        refunded_minor=F("refunded_minor") + amount_minor
+    ):
+        order = await Conversion.get(id=order_id)
+        raise ExceedsOrder(order.amount_minor - order.refunded_minor)
+
+
+async def _name_customer(row: Conversion, now: datetime) -> Sequence[Mistake]:
+    """Fills in the member behind the customer, and links the two where both are given."""
+    if row.member_id is not None and not await Member.exists(id=row.member_id):
+        raise MemberNotFound("member")
+    if row.customer_ref is None:
+        return []
+    if row.member_id is None:
+        link = await CustomerRef.get_or_none(source=row.source, ref=row.customer_ref)
+        row.member_id = link and link.member_id
+        return []
+    await database.lock(identity.customer_lock(row.source, row.customer_ref))
+    if not await link_customer(row.source, row.customer_ref, row.member_id, now):
+        return [CustomerRefTaken(row.source, row.customer_ref)]
+    return []
+
+
+async def link_customer(source: str, ref: str, member_id: int, now: datetime) -> bool:
+    """Links a shop's customer to the member, and has what waited for that decided now.
+
+    Belongs into a unit of work that holds `identity.customer_lock(source, ref)`. False when the
+    customer is somebody else's.
+    """
+    linked = await identity.customer(source, ref)
+    if linked is not None:
+        return linked.id == member_id
+    await identity.link_customer(source, ref, member_id)
+    waiting = await Conversion.filter(
+        source=source, customer_ref=ref, status=ConversionStatus.PARKED
+    ).order_by("occurred_at", "id")
+    for conversion in waiting:
+        conversion.member_id = conversion.member_id or member_id
+    await reopen(waiting, now)
+    return True
+
+
+async def reopen(waiting: Sequence[Conversion], now: datetime) -> None:
+    """Has parked conversions decided again, in the given order; belongs into a unit of work."""
+    for conversion in waiting:
+        conversion.status = ConversionStatus.PENDING
+        await conversion.save(update_fields=["status", "member_id"])
+    await outbox.put(TOPIC, [(each.id, lane(each)) for each in waiting], now)
+
+
+@database.unit_of_work
+async def _repeat(row: Conversion, now: datetime) -> Recorded:
+    """Answers a conversion that is there already, and takes over a customer it did not name."""
+    # The customer's lock comes before the row's, as it does when a worker decides the row.
+    mistakes = await _name_customer(row, now)
+    first = await Conversion.select_for_update().get(
+        type=row.type, source=row.source, external_id=row.external_id
+    )
+    if first.figures != row.figures or not (
+        _agree(first.member_id, row.member_id) and _agree(first.customer_ref, row.customer_ref)
+    ):
+        raise IdempotencyConflict(row.source, row.external_id)
+    if (first.member_id or row.member_id, first.customer_ref or row.customer_ref) != (
+        first.member_id,
+        first.customer_ref,
+    ):
+        first.member_id = first.member_id or row.member_id
+        first.customer_ref = first.customer_ref or row.customer_ref
+        await first.save(update_fields=["member_id", "customer_ref"])
+        if first.status is ConversionStatus.PARKED:
+            await reopen([first], now)
+    return Recorded(first, replayed=True, mistakes=mistakes)
+
+
+def _agree(first: int | str | None, again: int | str | None) -> bool:
+    return first is None or again is None or first == again
+
+
+def lane(conversion: Conversion) -> str:
+    """The lane in which this is decided: what concerns one customer is decided in order."""
+    if conversion.member_id is not None:
+        return f"member:{conversion.member_id}"
+    if conversion.customer_ref is not None:
+        return f"customer:{conversion.source}:{conversion.customer_ref}"
+    order = conversion.order_external_id or conversion.external_id
+    return f"order:{conversion.source}:{order}"
+
+
+async def find(kind: ConversionType, source: str, external_id: str) -> Conversion | None:
+    """The conversion that a shop knows by this id."""
+    return await Conversion.get_or_none(type=kind, source=source, external_id=external_id)

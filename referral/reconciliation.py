@@ -1,0 +1,141 @@
+"""Owns the proof that the books are right: everything derived is computed again and compared."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from core import database, outbox
+from members import tiers
+from members.models import LedgerTransfer, Standing, Tier
+from referral import rewards
+
+SHOWN_PER_CHECK = 20
+
+# As `casebook.commission_key` makes it.
+COMMISSION_KEY = (
+    "commission.conversion_id || ':' || commission.program_id || ':' || commission.promoter_id"
+    " || ':' || commission.level || ':' || commission.asset"
+)
+
+# Each statement names the rows that contradict what the check's sentence claims.
+CHECKS = {
+    "transfer {id}: its entries do not sum to zero": """
+        SELECT transfer.id FROM ledger_transfer AS transfer
+        LEFT JOIN ledger_entry AS entry ON entry.transfer_id = transfer.id
+        GROUP BY transfer.id HAVING COUNT(entry.id) <> 2 OR SUM(entry.amount) <> 0""",
+    "account {key}: the balance is {balance}, its entries sum to {entries}": """
+        SELECT account.key, account.balance, COALESCE(SUM(entry.amount), 0) AS entries
+        FROM ledger_account AS account
+        LEFT JOIN ledger_entry AS entry ON entry.account_id = account.id
+        GROUP BY account.id, account.key, account.balance
+        HAVING account.balance <> COALESCE(SUM(entry.amount), 0)""",
+    "commission {id}: {amount} is due, {accrued} was accrued": f"""
+        SELECT commission.id, commission.amount, COALESCE(transfer.amount, 0) AS accrued
+        FROM commission LEFT JOIN ledger_transfer AS transfer
+            ON transfer.key = 'commission:' || {COMMISSION_KEY}
+        WHERE commission.amount <> COALESCE(transfer.amount, 0)""",
+    "transfer {id}: accrues a commission that is not there": f"""
+        SELECT transfer.id FROM ledger_transfer AS transfer LEFT JOIN commission
+            ON commission.conversion_id = transfer.conversion_id
+            AND transfer.key = 'commission:' || {COMMISSION_KEY}
+        WHERE transfer.kind = 'ACCRUE' AND commission.id IS NULL""",
+    "commission {id}: {reversed} is marked as reversed, {booked} was booked": f"""
+        SELECT commission.id, commission.reversed, COALESCE(SUM(transfer.amount), 0) AS booked
+        FROM commission
+        LEFT JOIN conversion AS refund ON refund.order_id = commission.conversion_id
+        LEFT JOIN ledger_transfer AS transfer ON transfer.key
+            = 'reversal:' || refund.id || ':' || {COMMISSION_KEY}
+        GROUP BY commission.id, commission.reversed
+        HAVING commission.reversed <> COALESCE(SUM(transfer.amount), 0)""",
+    "order {external_id} of {source}: it is {status} and has {commissions} commissions": """
+        SELECT conversion.source, conversion.external_id, conversion.status,
+            COUNT(commission.id) AS commissions
+        FROM conversion LEFT JOIN commission ON commission.conversion_id = conversion.id
+        WHERE conversion.type = 'ORDER'
+        GROUP BY conversion.id, conversion.source, conversion.external_id, conversion.status
+        HAVING (conversion.status IN ('CREDITED', 'REVERSED')) <> (COUNT(commission.id) > 0)""",
+    "order {external_id} of {source}: {counted} counted as refunded, its refunds sum to {sum}": """
+        SELECT sale.source, sale.external_id, sale.refunded_minor AS counted,
+            COALESCE(SUM(refund.amount_minor), 0) AS sum
+        FROM conversion AS sale LEFT JOIN conversion AS refund ON refund.order_id = sale.id
+        WHERE sale.type = 'ORDER'
+        GROUP BY sale.id, sale.source, sale.external_id, sale.refunded_minor
+        HAVING sale.refunded_minor <> COALESCE(SUM(refund.amount_minor), 0)""",
+    "member {id}: the spend is {spend_minor}, the orders and refunds sum to {sum}": """
+        SELECT standing.member_id AS id, standing.spend_minor, COALESCE(SUM(
+            CASE conversion.type WHEN 'ORDER' THEN amount_minor ELSE -amount_minor END
+        ), 0) AS sum
+        FROM standing LEFT JOIN conversion ON conversion.member_id = standing.member_id
+            AND conversion.status IN ('CREDITED', 'NOT_CREDITED', 'REVERSED')
+        GROUP BY standing.member_id, standing.spend_minor
+        HAVING standing.spend_minor <> COALESCE(SUM(
+            CASE conversion.type WHEN 'ORDER' THEN amount_minor ELSE -amount_minor END
+        ), 0)""",
+    "refund {external_id} of {source}: waits, since it exceeds its order": """
+        SELECT refund.source, refund.external_id FROM conversion AS refund
+        JOIN conversion AS sale ON sale.type = 'ORDER' AND sale.source = refund.source
+            AND sale.external_id = refund.order_external_id
+        WHERE refund.type = 'REFUND' AND refund.status = 'PARKED' AND refund.order_id IS NULL
+            AND sale.status NOT IN ('PENDING', 'PARKED')""",
+}
+
+REFUNDED_COMMISSIONS = """
+    SELECT commission.id, commission.amount, commission.reversed,
+        sale.amount_minor, SUM(refund.amount_minor) AS refunded
+    FROM commission
+    JOIN conversion AS sale ON sale.id = commission.conversion_id
+    JOIN conversion AS refund ON refund.order_id = sale.id
+        AND refund.status IN ('CREDITED', 'NOT_CREDITED')
+    GROUP BY commission.id, commission.amount, commission.reversed, sale.amount_minor"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """How many transfers were looked at, and what does not fit; at most 20 of each kind."""
+
+    transfers: int
+    problems: Sequence[str]
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+
+@database.unit_of_work
+async def reconcile() -> Reconciliation:
+    """Computes everything again from the entries, the orders and the refunds, as of one instant;
+    writes nothing."""
+    await database.snapshot()
+    problems = [problem async for problem in _problems()]
+    return Reconciliation(await LedgerTransfer.all().count(), problems)
+
+
+async def _problems() -> AsyncIterator[str]:
+    for sentence, sql in CHECKS.items():
+        found = await database.rows(sql)
+        for row in found[:SHOWN_PER_CHECK]:
+            yield sentence.format(**row)
+        if len(found) > SHOWN_PER_CHECK:
+            yield f"… and {len(found) - SHOWN_PER_CHECK} more of this kind"
+    for row in await database.rows(REFUNDED_COMMISSIONS):
+        due = rewards.reversed_total(row["amount"], int(row["refunded"]), row["amount_minor"])
+        if row["reversed"] != due:
+            yield f"commission {row['id']}: {row['reversed']} is reversed, {due} should be"
+    async for problem in _tier_problems():
+        yield problem
+    for letter in await outbox.dead():
+        work = f"{letter.topic} {letter.subject_id}"
+        yield f"{work}: given up after {letter.attempts} attempts: {letter.error}"
+
+
+async def _tier_problems() -> AsyncIterator[str]:
+    ladder = await Tier.all()
+    by_id = {tier.id: tier for tier in ladder}
+    async for standing in Standing.all().only("member_id", "spend_minor", "tier_id"):
+        tier = by_id.get(standing.tier_id)
+        due = tiers.decide(ladder, tier, standing.spend_minor)
+        if due is not tier:
+            yield f"member {standing.member_id}: is in {_name(tier)}, should be in {_name(due)}"
+
+
+def _name(tier: Tier | None) -> str:
+    return tier.code if tier else "no tier"
