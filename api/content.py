@@ -8,12 +8,11 @@ from api.context import Info
 from api.members import Member
 from api.nodes import Connection, Node, connection, to_id
 from content import models, reading
+from content.models import ContentKind, ContentStatus, Dimension
 
-Dimension = strawberry.enum(
-    models.Dimension, description="The four sides from which a brand is told."
-)
-ContentKind = strawberry.enum(models.ContentKind, description="What form a piece has.")
-ContentStatus = strawberry.enum(models.ContentStatus, description="Where a piece is in its life.")
+strawberry.enum(Dimension, description="The four sides from which a brand is told.")
+strawberry.enum(ContentKind, description="What form a piece has.")
+strawberry.enum(ContentStatus, description="Where a piece is in its life.")
 
 
 @strawberry.type(description="A word that people remember a piece by, in one dimension.")

@@ -12,18 +12,15 @@ from api.scalars import Long
 from core.paging import page
 from members import identity, ledger, models, tiers
 from members.identity import NewMember, Viewer
+from members.models import Account, Asset, DowngradePolicy, EntryKind, Role, TierChangeReason
 from referral import registrations
 
-Role = strawberry.enum(models.Role, description="What somebody may do.")
-DowngradePolicy = strawberry.enum(
-    models.DowngradePolicy, description="What falling below a tier's threshold does."
-)
-TierChangeReason = strawberry.enum(
-    models.TierChangeReason, description="Why somebody came into another tier."
-)
-Asset = strawberry.enum(models.Asset, description="What an account is kept in.")
-Account = strawberry.enum(models.Account, description="Which of a member's accounts it is.")
-EntryKind = strawberry.enum(models.EntryKind, description="What a movement was made for.")
+strawberry.enum(Role, description="What somebody may do.")
+strawberry.enum(DowngradePolicy, description="What falling below a tier's threshold does.")
+strawberry.enum(TierChangeReason, description="Why somebody came into another tier.")
+strawberry.enum(Asset, description="What an account is kept in.")
+strawberry.enum(Account, description="Which of a member's accounts it is.")
+strawberry.enum(EntryKind, description="What a movement was made for.")
 
 
 @strawberry.type(description="A level of membership.")
@@ -130,8 +127,8 @@ class Member(Node):
     @strawberry.field(description="What it may do; MEMBER is everybody.")
     async def roles(self, info: Info) -> list[Role]:
         info.context.allow_self_or_staff(self.row.id)
-        held = await models.MemberRole.filter(member_id=self.row.id).values_list("role", flat=True)
-        return sorted({models.Role.MEMBER, *held}, key=list(models.Role).index)
+        held = {each.role for each in await models.MemberRole.filter(member_id=self.row.id)}
+        return sorted({Role.MEMBER, *held}, key=list(Role).index)
 
     @strawberry.field(description="When the account was made.")
     def created_at(self, info: Info) -> datetime:
@@ -172,7 +169,7 @@ class Member(Node):
         return [
             Balance(
                 asset=each.asset,
-                currency=currency if each.asset is models.Asset.CASH else None,
+                currency=currency if each.asset is Asset.CASH else None,
                 pending=Long(each.pending),
                 available=Long(each.available),
                 held=Long(each.held),

@@ -7,22 +7,22 @@ import strawberry
 from api.content import Content
 from api.context import STAFF, Context, Info
 from api.errors import UserError, mistakes_to, user_error
-from api.members import Asset, Member, Role
+from api.members import Member
 from api.nodes import Node, from_id, to_id
 from api.scalars import Long
 from core.errors import Invalid
 from members.identity import Viewer
+from members.models import Asset, Role
 from referral import conversions, links, models, touches
 from referral.conversions import NewOrder, NewRefund, Recorded
 from referral.errors import CodeUnknown
+from referral.models import ConversionStatus, ConversionType, Verdict
 
 LATE = timedelta(hours=24)  # how far back a client may place a touch
 
-ConversionType = strawberry.enum(models.ConversionType, description="What happened.")
-ConversionStatus = strawberry.enum(models.ConversionStatus, description="What became of it.")
-Verdict = strawberry.enum(
-    models.Verdict, description="Why a touch did or did not count; the first that applies."
-)
+strawberry.enum(ConversionType, description="What happened.")
+strawberry.enum(ConversionStatus, description="What became of it.")
+strawberry.enum(Verdict, description="Why a touch did or did not count; the first that applies.")
 
 
 @strawberry.type(description="Terms under which links earn.")
@@ -239,7 +239,7 @@ class ReferralQuery:
         info: Info,
         source: str,
         external_id: str,
-        type: ConversionType = models.ConversionType.ORDER,
+        type: ConversionType = ConversionType.ORDER,
     ) -> Conversion | None:
         viewer = info.context.allow({*STAFF, Role.SERVICE})
         row = await conversions.find(type, source, external_id)
@@ -359,7 +359,7 @@ class ReferralMutation:
             source=input.source,
             external_id=input.external_id,
             amount_minor=input.amount_minor,
-            member_id=input.member and from_id("Member", input.member, "member"),
+            member_id=_member_id(input.member),
             customer_ref=input.customer_ref,
             occurred_at=input.occurred_at,
         )
@@ -377,12 +377,16 @@ class ReferralMutation:
             external_id=input.external_id,
             amount_minor=input.amount_minor,
             order_external_id=input.order_external_id,
-            member_id=input.member and from_id("Member", input.member, "member"),
+            member_id=_member_id(input.member),
             customer_ref=input.customer_ref,
             occurred_at=input.occurred_at,
         )
         recorded = await conversions.record_refund(refund, viewer.member_id, info.context.now)
         return ConversionPayload.of(recorded)
+
+
+def _member_id(id: str | None) -> int | None:
+    return None if id is None else from_id("Member", id, "member")
 
 
 def _touched_at(context: Context, occurred_at: datetime | None) -> datetime:

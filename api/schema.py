@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 from strawberry.asgi import GraphQL
+from strawberry.extensions import ParserCache, ValidationCache
 from strawberry.http import GraphQLHTTPResponse
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
@@ -27,6 +28,8 @@ from api.scalars import SCALARS
 from api.settings import Settings
 from members import identity
 
+CACHED_DOCUMENTS = 1_000
+
 Query = merge_types("Query", (MemberQuery, ContentQuery, ReferralQuery))
 Mutation = merge_types("Mutation", (MemberMutation, ReferralMutation))
 
@@ -38,7 +41,16 @@ class _Schema(strawberry.Schema):
         """Leaves the logging to `api.errors`, which knows what was expected."""
 
 
-schema = _Schema(Query, Mutation, config=StrawberryConfig(scalar_map=SCALARS))
+schema = _Schema(
+    Query,
+    Mutation,
+    config=StrawberryConfig(scalar_map=SCALARS),
+    # Clients send the same few documents again and again: each is parsed and checked once.
+    extensions=[
+        lambda: ParserCache(maxsize=CACHED_DOCUMENTS),
+        lambda: ValidationCache(maxsize=CACHED_DOCUMENTS),
+    ],
+)
 
 
 def sdl() -> str:
@@ -71,8 +83,11 @@ class GraphQLApp(GraphQL[Context, None]):
     ) -> GraphQLHTTPResponse:
         answer: GraphQLHTTPResponse = {"data": result.data}
         if result.errors:
-            answer["errors"] = formatted(result, request_id())
+            answer["errors"] = [*formatted(result, request_id())]
         return answer
+
+    def encode_json(self, data: object) -> str:
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
     def decode_json(self, data: str | bytes) -> object:
         try:

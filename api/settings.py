@@ -34,33 +34,40 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True)
 
     database_url: str = Field(
-        "sqlite://var/wellspring.db",
+        default="sqlite://var/wellspring.db",
         description="sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/NAME",
     )
     broker_url: str = Field(
-        "memory://",
+        default="memory://",
         description="memory:// (the worker lives in the server's process) or redis://HOST:PORT/DB",
     )
-    host: str = Field("127.0.0.1", description="the address to listen on, such as 0.0.0.0")
-    port: int = Field(8000, ge=1, le=65535, description="a number from 1 to 65535")
+    host: str = Field(default="127.0.0.1", description="the address to listen on, such as 0.0.0.0")
+    port: int = Field(default=8000, ge=1, le=65535, description="a number from 1 to 65535")
     public_url: str = Field(
-        "", description="the address that people see, such as https://go.example.com, without path"
+        default="",
+        description="the address that people see, such as https://go.example.com, without path",
     )
     target_hosts: Listed = Field(
-        (), description="hosts that links may lead to, separated by commas: shop.example.com"
+        default=(),
+        description="hosts that links may lead to, separated by commas: shop.example.com",
     )
     content_url: str = Field(
-        "",
+        default="",
         description="an address for contents with {slug}, {id} or {locale} in it, such as "
         "https://www.example.com/read/{slug}; by default our own page",
     )
     cors_origins: Listed = Field(
-        (), description="origins of web front-ends, separated by commas: https://www.example.com"
+        default=(),
+        description="origins of web front-ends, separated by commas: https://www.example.com",
     )
-    currency: str = Field("CNY", description="an ISO 4217 code of three capitals, such as CNY")
-    time_zone: str = Field("Asia/Shanghai", description="an IANA name, such as Asia/Shanghai")
+    currency: str = Field(
+        default="CNY", description="an ISO 4217 code of three capitals, such as CNY"
+    )
+    time_zone: str = Field(
+        default="Asia/Shanghai", description="an IANA name, such as Asia/Shanghai"
+    )
     secret: str = Field(
-        "",
+        default="",
         description=f"at least {SHORTEST_SECRET} characters that nobody can guess; made and kept "
         "beside the database when unset on SQLite, needed on PostgreSQL",
     )

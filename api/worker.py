@@ -33,6 +33,7 @@ DEAD_DOORBELL_TTL_MS = 60_000
 REDIS_TIMEOUT_SECONDS = 5
 STOP_TIMEOUT_MS = 10_000
 SWEEP_SECONDS = 5.0
+QUIET_SECONDS = 0.03  # after a ring, so that what comes close behind it makes one batch
 BROKER_DOWN = (redis.RedisError, DramatiqError, OSError)
 
 
@@ -72,13 +73,12 @@ def make_broker(settings: Settings) -> Broker:
 
 
 class Doorbell:
-    """Tells the workers that something is due. What rings while a ring is on its way is one."""
+    """Tells the workers that something is due. What rings close together is one ring."""
 
     def __init__(self, broker: Broker) -> None:
-        self._actor = dramatiq.actor(
-            self._credit, broker=broker, queue_name=QUEUE, actor_name="credit"
-        )
-        self._due: int | None = None
+        actor = dramatiq.actor(broker=broker, queue_name=QUEUE, actor_name="credit")
+        self._actor = actor(self._credit)
+        self._due = 0
         self._rung = asyncio.Event()
         self._down = False
 
@@ -107,6 +107,7 @@ class Doorbell:
                 if self._down:
                     log.info("broker is back")
                 self._down = False
+            await asyncio.sleep(QUIET_SECONDS)
 
 
 async def sweep(doorbell: Doorbell) -> None:

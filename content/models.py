@@ -58,6 +58,7 @@ class Content(Model):
     author = fields.ForeignKeyField(
         "members.Member", related_name="contents", null=True, on_delete=fields.RESTRICT
     )
+    author_id: int | None
     published_at = fields.DatetimeField(null=True)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
@@ -74,9 +75,11 @@ class ContentTag(Model):
     content = fields.ForeignKeyField(
         "content.Content", related_name="content_tags", on_delete=fields.RESTRICT
     )
+    content_id: int
     tag = fields.ForeignKeyField(
         "content.Tag", related_name="content_tags", on_delete=fields.RESTRICT
     )
+    tag_id: int
 
     class Meta:
         table = "content_tag"

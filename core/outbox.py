@@ -176,7 +176,7 @@ async def bury(now: datetime) -> int:
 
 async def overdue(topic: str, now: datetime) -> int | None:
     """The id of an open row of the topic that has been due for more than two seconds, if any."""
-    return await (
+    row = await (
         OutboxMessage.filter(
             topic=topic,
             done_at__isnull=True,
@@ -185,8 +185,8 @@ async def overdue(topic: str, now: datetime) -> int | None:
         )
         .order_by("id")
         .first()
-        .values_list("id", flat=True)
     )
+    return row and row.id
 
 
 async def open_count(topic: str) -> int:

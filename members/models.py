@@ -78,6 +78,7 @@ class MemberRole(Model):
     member = fields.ForeignKeyField(
         "members.Member", related_name="roles", on_delete=fields.RESTRICT
     )
+    member_id: int
     role = fields.CharEnumField(Role, max_length=10)
 
     class Meta:
@@ -92,6 +93,7 @@ class Session(Model):
     member = fields.ForeignKeyField(
         "members.Member", related_name="sessions", on_delete=fields.RESTRICT
     )
+    member_id: int
     token_hash = fields.CharField(max_length=64, unique=True)
     created_at = fields.DatetimeField()
     expires_at = fields.DatetimeField()
@@ -107,6 +109,7 @@ class CustomerRef(Model):
     member = fields.ForeignKeyField(
         "members.Member", related_name="customer_refs", on_delete=fields.RESTRICT
     )
+    member_id: int
     source = fields.CharField(max_length=40)
     ref = fields.CharField(max_length=100)
 
@@ -139,10 +142,12 @@ class Standing(Model):
     member = fields.OneToOneField(
         "members.Member", related_name="standing", on_delete=fields.RESTRICT
     )
+    member_id: int
     spend_minor = fields.BigIntField(default=0)  # paid orders minus refunds; may be negative
     tier = fields.ForeignKeyField(
         "members.Tier", related_name="standings", null=True, on_delete=fields.RESTRICT
     )
+    tier_id: int | None
 
     class Meta:
         table = "standing"
@@ -155,13 +160,16 @@ class TierChange(Model):
     member = fields.ForeignKeyField(
         "members.Member", related_name="tier_changes", on_delete=fields.RESTRICT
     )
+    member_id: int
     at = fields.DatetimeField()
     from_tier = fields.ForeignKeyField(
         "members.Tier", related_name="left", null=True, on_delete=fields.RESTRICT
     )
+    from_tier_id: int | None
     to_tier = fields.ForeignKeyField(
         "members.Tier", related_name="entered", null=True, on_delete=fields.RESTRICT
     )
+    to_tier_id: int | None
     reason = fields.CharEnumField(TierChangeReason, max_length=15)
     metrics = fields.JSONField()
 
@@ -182,6 +190,7 @@ class LedgerAccount(Model):
     member = fields.ForeignKeyField(
         "members.Member", related_name="accounts", null=True, on_delete=fields.RESTRICT
     )
+    member_id: int | None
     asset = fields.CharEnumField(Asset, max_length=6)
     account = fields.CharEnumField(Account, max_length=9, null=True)  # null: the program's own
     balance = fields.BigIntField(default=0)
@@ -200,9 +209,11 @@ class LedgerTransfer(Model):
     from_account = fields.ForeignKeyField(
         "members.LedgerAccount", related_name="outgoing", on_delete=fields.RESTRICT
     )
+    from_account_id: int
     to_account = fields.ForeignKeyField(
         "members.LedgerAccount", related_name="incoming", on_delete=fields.RESTRICT
     )
+    to_account_id: int
     amount = fields.BigIntField()  # at least 1
     conversion_id = fields.BigIntField(null=True)  # the business fact, a floor above
     at = fields.DatetimeField()
@@ -219,9 +230,11 @@ class LedgerEntry(Model):
     transfer = fields.ForeignKeyField(
         "members.LedgerTransfer", related_name="entries", on_delete=fields.RESTRICT
     )
+    transfer_id: int
     account = fields.ForeignKeyField(
         "members.LedgerAccount", related_name="entries", on_delete=fields.RESTRICT
     )
+    account_id: int
     amount = fields.BigIntField()  # positive into the account, negative out of it
 
     class Meta:

@@ -276,7 +276,8 @@ class Casebook:
             self._changed[order.id] = order
         refund.member_id = order.member_id
         case.refunded_minor += refund.amount_minor
-        self._standings.add_spend(order.member_id, -refund.amount_minor, self._now)
+        if order.member_id is not None:
+            self._standings.add_spend(order.member_id, -refund.amount_minor, self._now)
         for commission in case.commissions:
             self._reverse(case, commission, refund)
         credited = bool(case.commissions)

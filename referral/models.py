@@ -58,6 +58,7 @@ class RewardRule(Model):
     program = fields.ForeignKeyField(
         "referral.Program", related_name="rules", on_delete=fields.RESTRICT
     )
+    program_id: int
     version = fields.IntField()
     on = fields.CharEnumField(ConversionType, max_length=12)
     asset = fields.CharEnumField(Asset, max_length=6)
@@ -76,9 +77,11 @@ class Link(Model):
     owner = fields.ForeignKeyField(
         "members.Member", related_name="links", on_delete=fields.RESTRICT
     )
+    owner_id: int
     program = fields.ForeignKeyField(
         "referral.Program", related_name="links", on_delete=fields.RESTRICT
     )
+    program_id: int
     content_id = fields.BigIntField(null=True)  # the library is another room: an id, no more
     target_url = fields.CharField(max_length=2000, null=True)
     created_at = fields.DatetimeField()
@@ -95,6 +98,7 @@ class Visitor(Model):
     member = fields.ForeignKeyField(
         "members.Member", related_name="visitors", on_delete=fields.RESTRICT
     )
+    member_id: int
     joined_at = fields.DatetimeField()
 
     class Meta:
@@ -109,6 +113,7 @@ class Touch(Model):
     link = fields.ForeignKeyField(
         "referral.Link", related_name="touches", on_delete=fields.RESTRICT
     )
+    link_id: int
     visitor = fields.CharField(max_length=64)
     touched_at = fields.DatetimeField()
     bot_reason = fields.CharField(max_length=100, null=True)  # null: a person
@@ -129,12 +134,14 @@ class Conversion(Model):
     member = fields.ForeignKeyField(
         "members.Member", related_name="conversions", null=True, on_delete=fields.RESTRICT
     )
+    member_id: int | None
     customer_ref = fields.CharField(max_length=100, null=True)
     order_external_id = fields.CharField(max_length=100, null=True)  # of a REFUND
     # Of a REFUND: the order in whose `refunded_minor` it is counted.
     order = fields.ForeignKeyField(
         "referral.Conversion", related_name="refunds", null=True, on_delete=fields.RESTRICT
     )
+    order_id: int | None
     amount_minor = fields.BigIntField()
     refunded_minor = fields.BigIntField(default=0)  # of an ORDER: never above its amount
     occurred_at = fields.DatetimeField()
@@ -142,6 +149,7 @@ class Conversion(Model):
     recorded_by = fields.ForeignKeyField(
         "members.Member", related_name="recorded", on_delete=fields.RESTRICT
     )
+    recorded_by_id: int
     status = fields.CharEnumField(ConversionStatus, max_length=12)
 
     class Meta:
@@ -162,15 +170,19 @@ class Attribution(Model):
     conversion = fields.ForeignKeyField(
         "referral.Conversion", related_name="attributions", on_delete=fields.RESTRICT
     )
+    conversion_id: int
     program = fields.ForeignKeyField(
         "referral.Program", related_name="attributions", on_delete=fields.RESTRICT
     )
+    program_id: int
     promoter = fields.ForeignKeyField(
         "members.Member", related_name="attributions", on_delete=fields.RESTRICT
     )
+    promoter_id: int
     link = fields.ForeignKeyField(
         "referral.Link", related_name="attributions", on_delete=fields.RESTRICT
     )
+    link_id: int
     level = fields.SmallIntField()
     weight_ppm = fields.IntField()
 
@@ -186,15 +198,19 @@ class Commission(Model):
     conversion = fields.ForeignKeyField(
         "referral.Conversion", related_name="commissions", on_delete=fields.RESTRICT
     )
+    conversion_id: int
     program = fields.ForeignKeyField(
         "referral.Program", related_name="commissions", on_delete=fields.RESTRICT
     )
+    program_id: int
     promoter = fields.ForeignKeyField(
         "members.Member", related_name="commissions", on_delete=fields.RESTRICT
     )
+    promoter_id: int
     rule = fields.ForeignKeyField(
         "referral.RewardRule", related_name="commissions", on_delete=fields.RESTRICT
     )
+    rule_id: int
     level = fields.SmallIntField()
     asset = fields.CharEnumField(Asset, max_length=6)
     rate_bps = fields.IntField()  # copied: the figures of the decision stay with it
@@ -213,12 +229,15 @@ class TouchVerdict(Model):
     conversion = fields.ForeignKeyField(
         "referral.Conversion", related_name="verdicts", on_delete=fields.RESTRICT
     )
+    conversion_id: int
     program = fields.ForeignKeyField(
         "referral.Program", related_name="verdicts", on_delete=fields.RESTRICT
     )
+    program_id: int
     touch = fields.ForeignKeyField(
         "referral.Touch", related_name="verdicts", on_delete=fields.RESTRICT
     )
+    touch_id: int
     verdict = fields.CharEnumField(Verdict, max_length=17)
     detail = fields.CharField(max_length=200)
 

@@ -1,0 +1,192 @@
+"""Gives tests real databases, a real server on a real port, and both deployments.
+
+A test that asks for `url` or `opened` runs on SQLite and on PostgreSQL; one that asks for `live`
+runs on SQLite with the embedded worker and on PostgreSQL with Redis.
+"""
+
+import asyncio
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+import redis
+import uvicorn
+from tortoise.backends.base.executor import EXECUTOR_CACHE
+
+from api import app, worker
+from api.settings import Settings
+from core import database
+from tests.client import Api
+
+POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432")
+REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
+REDIS_DATABASES = 8  # of the server's 16, from the back: one for each parallel test process
+SECRET = "a secret of the tests, long enough for the rule"
+MUST_RUN = os.environ.get("CI", "").lower() == "true"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_statements() -> None:
+    """Tortoise keeps the text of its INSERTs by table, whatever the kind of database."""
+    EXECUTOR_CACHE.clear()
+
+
+def _listening(url: str) -> bool:
+    host, _, port = url.rpartition("/")[2].rpartition("@")[2].rpartition(":")
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, int(port))) == 0
+
+
+HAS_POSTGRES = _listening(POSTGRES)
+HAS_REDIS = _listening(REDIS)
+
+
+def require(*services: str) -> None:
+    """Skips the test where a service does not listen, saying how to have it; fails in CI."""
+    missing = {
+        "postgres": None if HAS_POSTGRES else "PostgreSQL does not listen: start it on 5432",
+        "redis": None if HAS_REDIS else "Redis does not listen: start it on 6379",
+    }
+    for service in services:
+        if missing[service] and MUST_RUN:
+            pytest.fail(f"{missing[service]}; with CI=true nothing is skipped")
+        if missing[service]:
+            pytest.skip(f"{missing[service]}, or name it in TEST_{service.upper()}_URL")
+
+
+async def _migrated(url: str) -> None:
+    async with database.opened(url):
+        await database.migrate()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    asyncio.run(_migrated(f"sqlite://{path}"))
+    return path
+
+
+async def _administer(*statements: str) -> None:
+    connection = await asyncpg.connect(f"{POSTGRES}/postgres")
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_template() -> Iterator[str]:
+    """The name of a migrated PostgreSQL database, to be copied."""
+    require("postgres")
+    name = f"wellspring_template_{uuid.uuid4().hex[:12]}"
+    asyncio.run(_administer(f"CREATE DATABASE {name}"))
+    asyncio.run(_migrated(f"{POSTGRES}/{name}"))
+    yield name
+    asyncio.run(_administer(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A migrated SQLite database of this test's own."""
+    path = tmp_path / "wellspring.db"
+    shutil.copy(sqlite_template, path)
+    return f"sqlite://{path}"
+
+
+@pytest.fixture
+def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A migrated PostgreSQL database of this test's own."""
+    template = request.getfixturevalue("postgres_template")
+    name = f"wellspring_test_{uuid.uuid4().hex[:12]}"
+    asyncio.run(_administer(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield f"{POSTGRES}/{name}"
+    asyncio.run(_administer(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def redis_url() -> str:
+    """An empty database of the Redis server."""
+    require("redis")
+    worker_number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    url = f"{REDIS}/{15 - worker_number % REDIS_DATABASES}"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest) -> str:
+    """The address of a migrated database, once on each kind."""
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture
+async def opened(url: str) -> AsyncIterator[str]:
+    """The same, opened for this process."""
+    async with database.opened(url):
+        yield url
+
+
+@pytest.fixture(
+    params=[
+        "embedded",
+        pytest.param("scaled", marks=[pytest.mark.postgres, pytest.mark.redis]),
+    ]
+)
+def settings(request: pytest.FixtureRequest) -> Settings:
+    """The settings of each deployment: SQLite alone, and PostgreSQL with Redis."""
+    common = {"port": _free_port(), "secret": SECRET, "target_hosts": ("shop.example",)}
+    if request.param == "embedded":
+        return Settings(database_url=request.getfixturevalue("sqlite_url"), **common)
+    return Settings(
+        database_url=request.getfixturevalue("postgres_url"),
+        broker_url=request.getfixturevalue("redis_url"),
+        **common,
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[None]:
+    """A real server on the settings' port, in this loop."""
+    config = uvicorn.Config(
+        app.create(settings), port=settings.port, log_config=None, lifespan="on"
+    )
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server._serve(), name="server")
+    while not server.started:
+        if task.done():
+            task.result()
+            raise RuntimeError("the server did not start")
+        await asyncio.sleep(0.01)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture
+async def live(settings: Settings) -> AsyncIterator[Api]:
+    """A running installation with its worker, as a client of it."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(settings))
+        if not settings.embedded:
+            broker = worker.make_broker(settings)
+            bell = worker.Doorbell(broker)
+            await stack.enter_async_context(worker.working(broker, bell))
+        yield await stack.enter_async_context(Api(settings))

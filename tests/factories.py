@@ -1,0 +1,77 @@
+"""Makes what tests start from, through the same functions as the product."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from api import demo
+from core import codes
+from members import identity, tiers
+from members.models import DowngradePolicy, Member, Role
+from referral import links, programs
+from referral.models import Link, Program
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A member and a token of theirs."""
+
+    member: Member
+    token: str
+
+
+async def person(name: str, *roles: Role, email: str | None = None) -> Person:
+    """A member with these roles, signed in."""
+    email = email or f"{name}@example.com"
+    token = await identity.token_for(email, roles, datetime.now(UTC), display_name=name)
+    return Person(await Member.get(email_key=email.casefold()), token)
+
+
+async def program(
+    code: str = "friends", *, window_days: int = 30, rate_bps: int = 1_000
+) -> Program:
+    """A program with one rule: this rate of every order, in cash."""
+    return await programs.set_up(
+        code, code.title(), window_days=window_days, rate_bps=rate_bps, currency="CNY", now=NOW
+    )
+
+
+async def link(owner: Member, of: Program, code: str | None = None) -> Link:
+    """A link of the promoter to the shop."""
+    return await links.create(
+        program_id=of.id,
+        owner_id=owner.id,
+        target_url="https://shop.example/tea?cup=2",
+        allowed_hosts=["shop.example"],
+        now=NOW,
+        code=code or codes.new(),
+    )
+
+
+async def ladder(downgrade: DowngradePolicy = DowngradePolicy.IMMEDIATE) -> None:
+    """The tiers silver at 3,000.00 and gold at 5,000.00."""
+    await tiers.set_up(demo.ladder(downgrade))
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the loop needs: a promoter with a link, and the shop that tells of orders."""
+
+    promoter: Person
+    shop: Person
+    program: Program
+    link: Link
+
+
+async def stage(*, window_days: int = 30, rate_bps: int = 1_000) -> Stage:
+    """A promoter with a link, a shop, and the two tiers."""
+    await ladder()
+    promoter = await person("lin", Role.EMPLOYEE)
+    terms = await program(window_days=window_days, rate_bps=rate_bps)
+    return Stage(
+        promoter=promoter,
+        shop=await person("shop", Role.SERVICE),
+        program=terms,
+        link=await link(promoter.member, terms),
+    )

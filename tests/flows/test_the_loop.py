@@ -1,0 +1,90 @@
+"""The main loop over real HTTP: a click, a member, an order, a credit, a tier, a refund."""
+
+from tests import factories
+from tests.client import ORDER, REFUND, REGISTER, VIEWER, Api
+
+
+async def test_an_order_after_a_click_credits_the_promoter_and_lifts_the_tier(live: Api) -> None:
+    stage = await factories.stage()
+    visitor = await live.visit(stage.link.code)
+    joined = await live.ask(REGISTER, input={"displayName": "Mei", "visitorId": visitor})
+    order = {
+        "source": "shop",
+        "externalId": "A-1",
+        "member": joined["member"]["id"],
+        "amountMinor": 300_000,
+    }
+
+    accepted = await live.ask(ORDER, stage.shop.token, input=order)
+    decided = await live.decided(stage.shop.token, "shop", "A-1")
+
+    assert accepted["errors"] == []
+    assert (accepted["conversion"]["status"], accepted["replayed"]) == ("PENDING", False)
+    assert decided["status"] == "CREDITED"
+    [attribution] = decided["attributions"]
+    assert attribution["promoter"]["displayName"] == "lin"
+    assert attribution["weightPpm"] == 1_000_000
+    assert attribution["commissions"] == [
+        {
+            "asset": "CASH",
+            "amount": 30_000,
+            "reversed": 0,
+            "rule": {"version": 1, "rateBps": 1_000},
+        }
+    ]
+    assert [each["verdict"] for each in decided["explanation"]] == ["CREDITED"]
+    promoter = await live.ask(VIEWER, stage.promoter.token)
+    assert promoter["balances"] == [
+        {
+            "asset": "CASH",
+            "currency": "CNY",
+            "pending": 30_000,
+            "available": 0,
+            "held": 0,
+            "paid": 0,
+        }
+    ]
+    customer = await live.ask(VIEWER, joined["token"])
+    assert customer["tier"] == {"code": "silver"}
+    assert customer["metrics"] == {"spendMinor": 300_000}
+
+
+async def test_refunds_take_back_exactly_their_part_and_the_tier(live: Api) -> None:
+    stage = await factories.stage(rate_bps=333)
+    visitor = await live.visit(stage.link.code)
+    joined = await live.ask(REGISTER, input={"displayName": "Mei", "visitorId": visitor})
+    shop = stage.shop.token
+    customer = joined["member"]["id"]
+    order = {"source": "shop", "externalId": "A-1", "member": customer, "amountMinor": 500_001}
+    await live.ask(ORDER, shop, input=order)
+
+    for number, amount in enumerate((1, 200_000, 300_000), start=1):
+        refund = {
+            "source": "shop",
+            "externalId": f"R-{number}",
+            "orderExternalId": "A-1",
+            "amountMinor": amount,
+        }
+        accepted = await live.ask(REFUND, shop, input=refund)
+        assert accepted["conversion"]["order"] == {"externalId": "A-1"}
+        assert (await live.decided(shop, "shop", f"R-{number}", "REFUND"))["status"] == "CREDITED"
+
+    decided = await live.decided(shop, "shop", "A-1")
+    assert (decided["status"], decided["refundedMinor"]) == ("REVERSED", 500_001)
+    [commission] = decided["attributions"][0]["commissions"]
+    assert commission["amount"] == commission["reversed"] == 16_650
+    promoter = await live.ask(VIEWER, stage.promoter.token)
+    assert promoter["balances"][0]["pending"] == 0
+    assert [each["amount"] for each in promoter["ledger"]["nodes"]][-1] == 16_650
+    assert sum(each["amount"] for each in promoter["ledger"]["nodes"]) == 0
+    moved = await live.ask(VIEWER, joined["token"])
+    assert moved["tier"] is None
+    assert moved["metrics"] == {"spendMinor": 0}
+    history = moved["tierHistory"]["nodes"]
+    assert [
+        (each["from"], each["to"], each["reason"], each["metrics"]["SPEND"]) for each in history
+    ] == [
+        ({"code": "silver"}, None, "REFUNDED", 0),
+        ({"code": "gold"}, {"code": "silver"}, "REFUNDED", 300_000),
+        (None, {"code": "gold"}, "QUALIFIED", 500_001),
+    ]
