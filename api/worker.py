@@ -62,7 +62,7 @@ class HostLoop(Middleware):
 def make_broker(settings: Settings) -> Broker:
     """The broker of the settings. No retries of its own: the outbox keeps the attempts."""
     middleware: list[Middleware] = [HostLoop(asyncio.get_running_loop())]
-    if settings.embedded:
+    if settings.broker_url == "memory://":
         return StubBroker(middleware=middleware)
     client = redis.Redis.from_url(
         settings.broker_url,

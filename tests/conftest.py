@@ -51,14 +51,17 @@ HAS_REDIS = _listening(REDIS)
 def require(*services: str) -> None:
     """Skips the test where a service does not listen, saying how to have it; fails in CI."""
     missing = {
-        "postgres": None if HAS_POSTGRES else "PostgreSQL does not listen: start it on 5432",
-        "redis": None if HAS_REDIS else "Redis does not listen: start it on 6379",
+        "postgres": None
+        if HAS_POSTGRES
+        else f"start PostgreSQL, or name one in TEST_POSTGRES_URL: no {POSTGRES}",
+        "redis": None if HAS_REDIS else f"start Redis, or name one in TEST_REDIS_URL: no {REDIS}",
+        "redis-server": None if shutil.which("redis-server") else "install redis-server",
     }
     for service in services:
         if missing[service] and MUST_RUN:
             pytest.fail(f"{missing[service]}; with CI=true nothing is skipped")
         if missing[service]:
-            pytest.skip(f"{missing[service]}, or name it in TEST_{service.upper()}_URL")
+            pytest.skip(missing[service])
 
 
 async def _migrated(url: str) -> None:
