@@ -10,18 +10,21 @@ from dramatiq.broker import Broker
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import http, worker
-from api.errors import PayloadTooLarge
-from api.schema import GraphQLApp, refused
+from api.errors import PayloadTooLarge, Unexpected, refused
+from api.schema import GraphQLApp
 from api.settings import Settings
 from core import database
 
 log = structlog.get_logger(__name__)
 
 LARGEST_BODY_BYTES = 1024 * 1024
+REQUEST_ID_KEY = "wellspring.request_id"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -64,8 +67,17 @@ def create(settings: Settings) -> Starlette:
                 expose_headers=["x-request-id"],
             ),
         ],
+        exception_handlers={Exception: _unexpected},
         lifespan=lifespan,
     )
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """What is nobody's expected mistake: said without detail here, whole in the log."""
+    request_id = request.scope.get(REQUEST_ID_KEY, "")
+    log.error("unexpected error", path=request.url.path, request_id=request_id, exc_info=error)
+    refusal = Unexpected("Something went wrong on our side; quote the request id to support.")
+    return refused(refusal, request_id)
 
 
 @asynccontextmanager
@@ -88,7 +100,9 @@ class RequestId:
             await self._app(scope, receive, send)
             return
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = scope[REQUEST_ID_KEY] = (
+            given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        )
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -119,7 +133,7 @@ class BodyLimit:
             more = message.get("more_body", False)
             if len(body) > LARGEST_BODY_BYTES:
                 refusal = PayloadTooLarge("A request has at most 1 MiB.")
-                await refused(refusal.message, refusal.code, refusal.status)(scope, receive, send)
+                await refused(refusal, scope[REQUEST_ID_KEY])(scope, receive, send)
                 return
         read = False
 

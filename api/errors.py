@@ -8,6 +8,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import strawberry
 import structlog
 from graphql import GraphQLError, GraphQLFormattedError
+from starlette.responses import JSONResponse, Response
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from core.errors import Mistake
@@ -52,9 +53,10 @@ class Refusal(Exception):
     code = "BAD_USER_INPUT"
     status = 400
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.status = status or self.status
 
 
 class Unauthenticated(Refusal):
@@ -76,6 +78,21 @@ class PayloadTooLarge(Refusal):
 
     code = "PAYLOAD_TOO_LARGE"
     status = 413
+
+
+class Unexpected(Refusal):
+    """A fault of ours."""
+
+    code = "INTERNAL_SERVER_ERROR"
+    status = 500
+
+
+def refused(refusal: Refusal, request_id: str) -> Response:
+    """The answer to a request that was not carried out."""
+    extensions = {"code": refusal.code, "requestId": request_id}
+    headers = {"www-authenticate": "Bearer"} if refusal.status == Unauthenticated.status else None
+    body = {"errors": [{"message": refusal.message, "extensions": extensions}]}
+    return JSONResponse(body, status_code=refusal.status, headers=headers)
 
 
 def mistakes_to(

@@ -18,6 +18,7 @@ from referral import links, touches
 from referral.models import Link
 
 HEALTH_TIMEOUT_SECONDS = 3
+INDEX_PIECES = 50
 NO_STORE = {"cache-control": "no-store"}
 
 
@@ -43,6 +44,10 @@ def routes(settings: Settings, check_broker: Callable[[], Awaitable[None]]) -> l
         row = await reading.by_slug(request.path_params["slug"])
         return pages.content(row) if row else pages.not_found("There is no such page.")
 
+    async def newest(request: Request) -> Response:
+        page = await reading.contents(INDEX_PIECES, after=None)
+        return pages.index([edge.node for edge in page.edges])
+
     async def live(request: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers=NO_STORE)
 
@@ -54,6 +59,7 @@ def routes(settings: Settings, check_broker: Callable[[], Awaitable[None]]) -> l
         return JSONResponse(body, status_code=503 if wrong else 200, headers=NO_STORE)
 
     return [
+        Route("/", newest),
         Route("/r/{code}", follow),
         Route("/c/{slug}", read),
         Route("/health/live", live),
@@ -67,7 +73,7 @@ async def _target(link: Link, settings: Settings) -> str:
     row = link.content_id and await reading.by_id(link.content_id)
     if not row:
         # A customer never meets a dead end, even when the content was taken away.
-        return f"{settings.base_url}/c/"
+        return f"{settings.base_url}/"
     return settings.content_address.format(
         slug=quote(row.slug, safe=""), id=quote(to_id("Content", row.id)), locale=quote(row.locale)
     )

@@ -1,7 +1,9 @@
 """Owns the plain pages that people meet: a content, and a way out where there is nothing."""
 
+from collections.abc import Sequence
 from html import escape
 from string import Template
+from urllib.parse import quote
 
 from markdown_it import MarkdownIt
 from starlette.responses import HTMLResponse
@@ -50,6 +52,14 @@ _HEADERS = {
 def content(row: Content) -> HTMLResponse:
     """The page of a content, readable without scripts."""
     return _page(row.title, row.summary, _MARKDOWN.render(row.body), row.locale)
+
+
+def index(rows: Sequence[Content]) -> HTMLResponse:
+    """The newest pieces, for whoever opens the bare address."""
+    items = "".join(
+        f'<li><a href="/c/{quote(row.slug, safe="")}">{escape(row.title)}</a></li>' for row in rows
+    )
+    return _page("Newest", "What there is to read.", f"<ul>{items}</ul>", "en")
 
 
 def not_found(what: str) -> HTMLResponse:

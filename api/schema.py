@@ -10,7 +10,6 @@ import structlog
 from cross_web import HTTPException
 from graphql import GraphQLError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 from strawberry.asgi import GraphQL
 from strawberry.extensions import ParserCache, ValidationCache
@@ -21,7 +20,7 @@ from strawberry.types.execution import ExecutionContext, ExecutionResult, PreExe
 
 from api.content import ContentQuery
 from api.context import Context
-from api.errors import Refusal, Unauthenticated, formatted
+from api.errors import Refusal, Unauthenticated, formatted, refused
 from api.members import MemberMutation, MemberQuery
 from api.referral import ReferralMutation, ReferralQuery
 from api.scalars import SCALARS
@@ -69,9 +68,9 @@ class GraphQLApp(GraphQL[Context, None]):
         try:
             response = await self.run(Request(scope, receive))
         except Refusal as refusal:
-            response = refused(refusal.message, refusal.code, refusal.status)
+            response = refused(refusal, request_id())
         except HTTPException as error:
-            response = refused(error.reason, "BAD_USER_INPUT", error.status_code)
+            response = refused(Refusal(error.reason, error.status_code), request_id())
         await response(scope, receive, send)
 
     async def get_context(self, request: Any, response: Any) -> Context:
@@ -105,13 +104,6 @@ async def _viewer(request: Request, now: datetime) -> identity.Viewer | None:
     if viewer is None:
         raise Unauthenticated("This token is unknown or has expired; sign in again.")
     return viewer
-
-
-def refused(message: str, code: str, status: int) -> Response:
-    """The answer to a request that was not carried out."""
-    error = {"message": message, "extensions": {"code": code, "requestId": request_id()}}
-    headers = {"www-authenticate": "Bearer"} if status == 401 else None
-    return JSONResponse({"errors": [error]}, status_code=status, headers=headers)
 
 
 def request_id() -> str:

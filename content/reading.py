@@ -6,6 +6,7 @@ from tortoise.queryset import QuerySet
 
 from content.models import Content, ContentStatus, ContentTag, Tag
 from core import paging
+from core.errors import storable
 
 NEWEST_FIRST = ("-published_at", "-id")
 
@@ -29,7 +30,7 @@ async def count() -> int:
 
 async def by_slug(slug: str) -> Content | None:
     """The piece, if readers may see it."""
-    return await visible().get_or_none(slug=slug)
+    return await visible().get_or_none(slug=slug) if storable(slug) else None
 
 
 async def by_id(content_id: int) -> Content | None:

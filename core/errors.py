@@ -43,7 +43,7 @@ class NotFound(Mistake):
 
 def text(value: str, field: str, *, most: int) -> str:
     """The text without outer blanks; raises `Required` when empty, `TooLong` above `most`
-    characters, `Invalid` with a control character (PostgreSQL refuses NUL)."""
+    characters, `Invalid` with a control character or half a surrogate pair."""
     value = value.strip()
     if not value:
         raise Required("This must not be empty.", field)
@@ -51,4 +51,14 @@ def text(value: str, field: str, *, most: int) -> str:
         raise TooLong(f"This has {len(value)} characters; at most {most} are stored.", field)
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
         raise Invalid("This must not contain control characters.", field)
+    if not storable(value):
+        raise Invalid("This must be whole Unicode characters.", field)
     return value
+
+
+def storable(value: str) -> bool:
+    """Whether both databases can hold the text: no NUL, no half of a surrogate pair.
+
+    What cannot be stored cannot be found either: look-ups answer None without asking.
+    """
+    return "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)

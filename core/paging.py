@@ -13,7 +13,10 @@ from tortoise.expressions import Q
 from tortoise.models import Model
 from tortoise.queryset import QuerySet
 
+from core.errors import storable
+
 LARGEST_PAGE = 100
+LARGEST_KEY = 2**63 - 1
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
@@ -50,10 +53,11 @@ async def page(
     """
     if not 1 <= first <= LARGEST_PAGE:
         raise BadPage(f"`first` must be from 1 to {LARGEST_PAGE}, not {first}")
-    if after is not None:
-        query = query.filter(_behind(order, decode(name, after, len(order))))
-    found = await query.order_by(*order).limit(first + 1)
     columns = [column.removeprefix("-") for column in order]
+    if after is not None:
+        kinds = [query.model._meta.fields_map[column].field_type for column in columns]
+        query = query.filter(_behind(order, decode(name, after, kinds)))
+    found = await query.order_by(*order).limit(first + 1)
     edges = [
         Edge(row, encode(name, [getattr(row, column) for column in columns]))
         for row in found[:first]
@@ -85,19 +89,28 @@ def encode(name: str, values: Sequence[Any]) -> str:
     return base64.urlsafe_b64encode(checked).decode().rstrip("=")
 
 
-def decode(name: str, cursor: str, length: int) -> Sequence[Any]:
-    """The values behind a cursor of the list `name`; raises `BadPage` for any other text."""
+def decode(name: str, cursor: str, kinds: Sequence[type]) -> Sequence[Any]:
+    """The values behind a cursor of the list `name`, one of each kind; raises `BadPage` for any
+    other text. The check sum finds damage; a cursor that somebody made up opens nothing, since it
+    is only a place in a list that they may read anyway."""
     try:
         checked = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         text, check = checked[:-4], checked[-4:]
         if zlib.crc32(text).to_bytes(4) != check:
             raise BadPage("this cursor is damaged")
-        made_for, *values = json.loads(text)
-    except (binascii.Error, UnicodeError, ValueError) as error:
+        made_for, *packed = json.loads(text)
+        values = [_unpacked(value) for value in packed]
+    except (binascii.Error, UnicodeError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise BadPage("this is not a cursor that this server gave out") from error
-    if made_for != name or len(values) != length:
+    if made_for != name or len(values) != len(kinds) or not all(map(_fits, values, kinds)):
         raise BadPage("this cursor belongs to another list")
-    return [_unpacked(value) for value in values]
+    return values
+
+
+def _fits(value: Any, kind: type) -> bool:
+    if isinstance(value, int):
+        return kind is int and abs(value) <= LARGEST_KEY and not isinstance(value, bool)
+    return isinstance(value, kind) and (not isinstance(value, str) or storable(value))
 
 
 def _packed(value: Any) -> Any:

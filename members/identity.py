@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from tortoise.exceptions import IntegrityError
 
 from core import database
-from core.errors import Invalid, text
+from core.errors import Invalid, storable, text
 from members.errors import EmailTaken
 from members.models import CustomerRef, Member, MemberRole, Role, Session, Standing
 
@@ -63,13 +63,13 @@ async def create(new: NewMember, now: datetime) -> Member:
 
     Raises `EmailTaken`, and `Required`, `TooLong` or `Invalid` with the field.
     """
-    email = new.email and _email(new.email)
+    email = None if new.email is None else _email(new.email)
     try:
         member = await Member.create(
             display_name=text(new.display_name, "displayName", most=NAME_CHARACTERS),
             email=email,
             email_key=email and email.casefold(),
-            phone=new.phone and _phone(new.phone),
+            phone=None if new.phone is None else _phone(new.phone),
             created_at=now,
         )
     except IntegrityError as error:
@@ -134,6 +134,8 @@ async def token_for(
 
 async def customer(source: str, ref: str) -> Member | None:
     """The member behind a shop's customer, if the two were ever linked."""
+    if not (storable(source) and storable(ref)):
+        return None
     link = await CustomerRef.get_or_none(source=source, ref=ref).select_related("member")
     return link and link.member
 

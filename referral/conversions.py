@@ -11,7 +11,7 @@ from tortoise.exceptions import IntegrityError
 from tortoise.expressions import F, Q
 
 from core import database, outbox
-from core.errors import Invalid, Mistake, Required, text
+from core.errors import Invalid, Mistake, Required, storable, text
 from members import identity
 from members.errors import CustomerRefTaken, MemberNotFound
 from members.models import CustomerRef, Member
@@ -102,7 +102,7 @@ def _row(
         source=source,
         external_id=_external_id(new.external_id, "externalId"),
         member_id=new.member_id,
-        customer_ref=new.customer_ref and check_customer(source, new.customer_ref)[1],
+        customer_ref=_customer_ref(source, new.customer_ref),
         occurred_at=new.occurred_at or now,
         recorded_at=now,
         recorded_by_id=recorded_by,
@@ -112,6 +112,10 @@ def _row(
 
 def _external_id(value: str, field: str) -> str:
     return text(value, field, most=EXTERNAL_ID_CHARACTERS)
+
+
+def _customer_ref(source: str, ref: str | None) -> str | None:
+    return None if ref is None else check_customer(source, ref)[1]
 
 
 def check_customer(source: str, ref: str) -> tuple[str, str]:
@@ -272,4 +276,6 @@ def lane(conversion: Conversion) -> str:
 
 async def find(kind: ConversionType, source: str, external_id: str) -> Conversion | None:
     """The conversion that a shop knows by this id."""
+    if not (storable(source) and storable(external_id)):
+        return None
     return await Conversion.get_or_none(type=kind, source=source, external_id=external_id)

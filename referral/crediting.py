@@ -1,15 +1,29 @@
 """Owns the crediting: what was accepted is decided, booked and marked done in one transaction.
 
-A batch is loaded in a fixed number of statements, decided in memory by pure functions, one
-conversion after the other as they came in, and written in a fixed number of statements.
+A batch is read at once, decided in memory by pure functions, one conversion after the other as
+they came in, and written at once (see `Casebook`).
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from core import database, outbox
-from referral import conversions
-from referral.casebook import Casebook
+from members.identity import mailbox
+from members.ledger import AccountRef, Transfer
+from members.models import Account, EntryKind
+from referral import attribution, conversions, rewards
+from referral.casebook import Case, Casebook, key_of, order_key
+from referral.models import (
+    Attribution,
+    Commission,
+    Conversion,
+    ConversionStatus,
+    ConversionType,
+    RewardRule,
+    TouchVerdict,
+)
+
+LEVEL = 1  # whoever brought the customer
 
 
 async def work(now: datetime) -> bool:
@@ -36,7 +50,187 @@ async def credit(claims: Sequence[outbox.Claim], now: datetime) -> None:
     Raises `outbox.LeaseLost` when another worker has taken over; nothing is written then.
     """
     await outbox.settle(claims, now)
-    casebook = await Casebook.load([each.subject_id for each in claims], now)
+    book = await Casebook.load([claim.subject_id for claim in claims], now)
     for claim in claims:
-        casebook.decide(claim.subject_id)
-    await casebook.save()
+        decide(book, book.batch[claim.subject_id])
+    await book.save()
+
+
+def decide(book: Casebook, conversion: Conversion) -> None:
+    """Decides one conversion of the batch, unless that has happened before."""
+    if conversion.status is not ConversionStatus.PENDING:
+        return
+    if conversion.type is ConversionType.ORDER:
+        _decide_order(book, book.cases[key_of(conversion)])
+    else:
+        _decide_refund(book, conversion)
+
+
+def _decide_order(book: Casebook, case: Case) -> None:
+    order = case.order
+    if order.member_id is None:
+        _set(book, order, ConversionStatus.PARKED)
+        return
+    if order.amount_minor > 0:
+        book.standings.add_spend(order.member_id, order.amount_minor, book.now)
+    _attribute(book, case, order.member_id)
+    credited = ConversionStatus.CREDITED if case.commissions else ConversionStatus.NOT_CREDITED
+    _set(book, order, credited)
+    for refund in case.waiting:
+        _refund_order(book, case, refund)
+
+
+def _attribute(book: Casebook, case: Case, member_id: int) -> None:
+    """Finds who brought the order, keeps why, and books what they get for it."""
+    order = case.order
+    paid = order.amount_minor > 0
+    decision = attribution.decide(
+        attribution.Customer(member_id, mailbox(book.members[member_id].email)),
+        order.occurred_at,
+        book.touches[member_id],
+        {
+            program_id: attribution.Terms(days, pays=paid and program_id in book.rules)
+            for program_id, days in book.window_days.items()
+        },
+    )
+    for judged in decision.judged:
+        book.verdicts.append(
+            TouchVerdict(
+                conversion_id=order.id,
+                program_id=judged.touch.program_id,
+                touch_id=judged.touch.id,
+                verdict=judged.verdict,
+                detail=judged.detail,
+            )
+        )
+    for credit in decision.credits:
+        book.attributions.append(
+            Attribution(
+                conversion_id=order.id,
+                program_id=credit.touch.program_id,
+                promoter_id=credit.touch.promoter_id,
+                link_id=credit.touch.link_id,
+                level=LEVEL,
+                weight_ppm=credit.weight_ppm,
+            )
+        )
+        rule = book.rules.get(credit.touch.program_id)
+        if paid and rule is not None:
+            _accrue(book, case, credit.touch.promoter_id, rule)
+
+
+def _accrue(book: Casebook, case: Case, promoter_id: int, rule: RewardRule) -> None:
+    commission = Commission(
+        conversion_id=case.order.id,
+        program_id=rule.program_id,
+        promoter_id=promoter_id,
+        rule_id=rule.id,
+        level=LEVEL,
+        asset=rule.asset,
+        rate_bps=rule.rate_bps,
+        amount=rewards.commission(case.order.amount_minor, rule.rate_bps),
+    )
+    case.commissions.append(commission)
+    book.commissions.append(commission)
+    if commission.amount > 0:
+        program, pending = _accounts(commission)
+        book.transfers.append(
+            Transfer(
+                key=f"commission:{commission_key(commission)}",
+                kind=EntryKind.ACCRUE,
+                source=program,
+                target=pending,
+                amount=commission.amount,
+                conversion_id=case.order.id,
+            )
+        )
+
+
+def _decide_refund(book: Casebook, refund: Conversion) -> None:
+    key = order_key(refund)
+    if key is None:
+        _refund_member(book, refund)
+        return
+    case = book.cases.get(key)
+    if case is None:
+        _set(book, refund, ConversionStatus.PARKED)
+    elif case.order.status in (ConversionStatus.PENDING, ConversionStatus.PARKED):
+        _set(book, refund, ConversionStatus.PARKED)
+        case.waiting.append(refund)
+        case.waiting.sort(key=lambda each: (each.occurred_at, each.id))
+    else:
+        _refund_order(book, case, refund)
+
+
+def _refund_member(book: Casebook, refund: Conversion) -> None:
+    """Money paid before this platform knew of the order: lowers the spend, reverses nothing."""
+    if refund.member_id is None:
+        _set(book, refund, ConversionStatus.PARKED)
+        return
+    book.standings.add_spend(refund.member_id, -refund.amount_minor, book.now)
+    _set(book, refund, ConversionStatus.NOT_CREDITED)
+
+
+def _refund_order(book: Casebook, case: Case, refund: Conversion) -> None:
+    """Applies a refund to a decided order; one that exceeds it stays parked."""
+    order = case.order
+    if refund.order_id is None:
+        if order.refunded_minor + refund.amount_minor > order.amount_minor:
+            _set(book, refund, ConversionStatus.PARKED)
+            return
+        refund.order_id = order.id
+        order.refunded_minor += refund.amount_minor
+        book.changed(order)
+    refund.member_id = order.member_id
+    case.refunded_minor += refund.amount_minor
+    if order.member_id is not None:
+        book.standings.add_spend(order.member_id, -refund.amount_minor, book.now)
+    for commission in case.commissions:
+        _reverse(book, case, commission, refund)
+    if not case.commissions:
+        _set(book, refund, ConversionStatus.NOT_CREDITED)
+        return
+    _set(book, refund, ConversionStatus.CREDITED)
+    if case.refunded_minor == order.amount_minor:
+        _set(book, order, ConversionStatus.REVERSED)
+
+
+def _reverse(book: Casebook, case: Case, commission: Commission, refund: Conversion) -> None:
+    total = rewards.reversed_total(commission.amount, case.refunded_minor, case.order.amount_minor)
+    step = total - commission.reversed
+    if step == 0:
+        return
+    commission.reversed = total
+    book.reduced(commission)
+    program, pending = _accounts(commission)
+    book.transfers.append(
+        Transfer(
+            key=f"reversal:{refund.id}:{commission_key(commission)}",
+            kind=EntryKind.REVERSE,
+            source=pending,
+            target=program,
+            amount=step,
+            conversion_id=refund.id,
+        )
+    )
+
+
+def _set(book: Casebook, conversion: Conversion, status: ConversionStatus) -> None:
+    conversion.status = status
+    book.changed(conversion)
+
+
+def _accounts(commission: Commission) -> tuple[AccountRef, AccountRef]:
+    """The program's counter-account and the promoter's pending one."""
+    owner = AccountRef(commission.program_id, commission.asset)
+    return owner, AccountRef(
+        commission.program_id, commission.asset, commission.promoter_id, Account.PENDING
+    )
+
+
+def commission_key(commission: Commission) -> str:
+    """The business fact behind a commission, as it stands in the keys of its transfers."""
+    return (
+        f"{commission.conversion_id}:{commission.program_id}:{commission.promoter_id}"
+        f":{commission.level}:{commission.asset}"
+    )

@@ -10,7 +10,7 @@ from referral import rewards
 
 SHOWN_PER_CHECK = 20
 
-# As `casebook.commission_key` makes it.
+# As `crediting.commission_key` makes it.
 COMMISSION_KEY = (
     "commission.conversion_id || ':' || commission.program_id || ':' || commission.promoter_id"
     " || ':' || commission.level || ':' || commission.asset"
