@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 import uvicorn
@@ -39,7 +39,7 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 BAD_USAGE = 2
-STOP_SECONDS = 5
+STOP_SECONDS = 2
 
 
 def main() -> None:
@@ -47,9 +47,15 @@ def main() -> None:
     logs.configure()
     try:
         cli()
-    except (BadSettings, app.NotMigrated, Mistake) as error:
-        err.print(str(error), style="red", markup=False, soft_wrap=True)
-        sys.exit(BAD_USAGE)
+    except (BadSettings, app.NotMigrated, replaying.ReplayFailed, Mistake) as error:
+        _give_up(str(error))
+    except database.Unavailable as error:
+        _give_up(f"{error} It is the one that WELLSPRING_DATABASE_URL names.")
+
+
+def _give_up(why: str) -> NoReturn:
+    err.print(why, style="red", markup=False, soft_wrap=True)
+    sys.exit(BAD_USAGE)
 
 
 def _do(work: Coroutine[Any, Any, T]) -> T:
@@ -118,11 +124,10 @@ def _serve(settings: Settings) -> None:
             http="httptools",
         )
     )
-    try:
-        server.run()
-    except KeyboardInterrupt:
-        # The server has stopped in order and passes the signal on; there is nothing to add.
-        return
+    # Once it has stopped in order, the server passes the signal on that told it to.
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: sys.exit(0))
+    server.run()
     if not server.started:
         sys.exit(1)
 

@@ -77,7 +77,9 @@ async def _unexpected(request: Request, error: Exception) -> Response:
     request_id = request.scope.get(REQUEST_ID_KEY, "")
     log.error("unexpected error", path=request.url.path, request_id=request_id, exc_info=error)
     refusal = Unexpected("Something went wrong on our side; quote the request id to support.")
-    return refused(refusal, request_id)
+    response = refused(refusal, request_id)
+    response.headers["x-request-id"] = request_id  # this is outside of RequestId
+    return response
 
 
 @asynccontextmanager

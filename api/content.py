@@ -1,14 +1,17 @@
 """The library as the API shows it."""
 
 from datetime import datetime
+from typing import Annotated
 
 import strawberry
 
 from api.context import Info
 from api.members import Member
-from api.nodes import Connection, Node, connection, to_id
+from api.nodes import After, Connection, Node, connection, to_id
 from content import models, reading
 from content.models import ContentKind, ContentStatus, Dimension
+
+USUAL_PAGE = 20
 
 strawberry.enum(Dimension, description="The four sides from which a brand is told.")
 strawberry.enum(ContentKind, description="What form a piece has.")
@@ -58,7 +61,13 @@ class Content(Node):
         )
 
     @strawberry.field(description="What it is about, by slug; of one dimension where given.")
-    async def tags(self, info: Info, dimension: Dimension | None = None) -> list[Tag]:
+    async def tags(
+        self,
+        info: Info,
+        dimension: Annotated[
+            Dimension | None, strawberry.argument(description="Of this side alone.")
+        ] = None,
+    ) -> list[Tag]:
         tags = await info.context.load.tags_by_content.load(self.row.id)
         return [Tag.of(tag) for tag in tags if dimension in (None, tag.dimension)]
 
@@ -74,7 +83,12 @@ class Content(Node):
 class ContentQuery:
     @strawberry.field(description="Published pieces, newest first, 1 to 100 a page.")
     async def contents(
-        self, info: Info, first: int = 20, after: str | None = None
+        self,
+        info: Info,
+        first: Annotated[
+            int | None, strawberry.argument(description="How many at most, 1 to 100; else 20.")
+        ] = None,
+        after: After = None,
     ) -> Connection[Content]:
-        page = await reading.contents(first, after)
+        page = await reading.contents(USUAL_PAGE if first is None else first, after)
         return connection(page, Content.of, total=reading.count)

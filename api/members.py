@@ -1,13 +1,15 @@
 """People, tiers and the ledger as the API shows them."""
 
 from datetime import datetime
+from typing import Annotated
 
 import strawberry
+from strawberry import argument
 from strawberry.scalars import JSON
 
 from api.context import Context, Info
 from api.errors import UserError, mistakes_to
-from api.nodes import Connection, Node, connection, to_id
+from api.nodes import After, Connection, First, Node, connection, to_id
 from api.scalars import Long
 from core.paging import page
 from members import identity, ledger, models, tiers
@@ -143,7 +145,7 @@ class Member(Node):
 
     @strawberry.field(description="Its moves from tier to tier, newest first.")
     async def tier_history(
-        self, info: Info, first: int = 20, after: str | None = None
+        self, info: Info, first: First = 20, after: After = None
     ) -> Connection[TierChange]:
         info.context.allow_self_or_staff(self.row.id)
         changes = models.TierChange.filter(member_id=self.row.id)
@@ -180,7 +182,11 @@ class Member(Node):
 
     @strawberry.field(description="Every movement on its accounts, newest first.")
     async def ledger(
-        self, info: Info, asset: Asset | None = None, first: int = 20, after: str | None = None
+        self,
+        info: Info,
+        asset: Annotated[Asset | None, argument(description="In this asset alone.")] = None,
+        first: First = 20,
+        after: After = None,
     ) -> Connection[LedgerEntry]:
         info.context.allow_self_or_staff(self.row.id)
         entries = models.LedgerEntry.filter(account__member_id=self.row.id)
@@ -210,7 +216,12 @@ class MemberQuery:
         return [Tier.of(row) for row in await tiers.ladder()]
 
     @strawberry.field(description="The member behind a shop's customer. Role SERVICE.")
-    async def customer(self, info: Info, source: str, customer_ref: str) -> Member | None:
+    async def customer(
+        self,
+        info: Info,
+        source: Annotated[str, argument(description="The shop.")],
+        customer_ref: Annotated[str, argument(description="The shop's own name for them.")],
+    ) -> Member | None:
         info.context.allow({Role.SERVICE})
         row = await identity.customer(source, customer_ref)
         return row and Member.of(row)
@@ -275,7 +286,11 @@ def _sign_in(context: Context, entered: registrations.Entered) -> SessionPayload
 class MemberMutation:
     @strawberry.mutation(description="Makes an account and joins the visitor's touches to it.")
     @mistakes_to(lambda errors: SessionPayload(errors=errors))
-    async def member_register(self, info: Info, input: MemberRegisterInput) -> SessionPayload:
+    async def member_register(
+        self,
+        info: Info,
+        input: Annotated[MemberRegisterInput, argument(description="Who joins.")],
+    ) -> SessionPayload:
         new = NewMember(input.display_name, input.email, input.phone)
         entered = await registrations.register(new, input.visitor_id, info.context.now)
         return _sign_in(info.context, entered)
@@ -285,7 +300,11 @@ class MemberMutation:
         "front-end. Role SERVICE."
     )
     @mistakes_to(lambda errors: SessionPayload(errors=errors))
-    async def member_ensure(self, info: Info, input: MemberEnsureInput) -> SessionPayload:
+    async def member_ensure(
+        self,
+        info: Info,
+        input: Annotated[MemberEnsureInput, argument(description="Which customer.")],
+    ) -> SessionPayload:
         info.context.allow({Role.SERVICE})
         new = NewMember(input.display_name or input.customer_ref)
         entered = await registrations.ensure(

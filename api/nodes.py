@@ -1,7 +1,7 @@
 """Owns ids and pages as the API shows them."""
 
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import strawberry
 from strawberry.relay import from_base64, to_base64
@@ -12,6 +12,10 @@ from core.paging import Page
 T = TypeVar("T")
 Row = TypeVar("Row")
 
+First = Annotated[int, strawberry.argument(description="How many at most, 1 to 100.")]
+After = Annotated[
+    str | None, strawberry.argument(description="The `endCursor` of the page before.")
+]
 LARGEST_ID = 2**63 - 1
 
 

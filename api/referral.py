@@ -1,8 +1,10 @@
 """Links, orders and who is credited for them, as the API shows it."""
 
 from datetime import datetime, timedelta
+from typing import Annotated
 
 import strawberry
+from strawberry import argument
 
 from api.content import Content
 from api.context import STAFF, Context, Info
@@ -237,9 +239,11 @@ class ReferralQuery:
     async def conversion(
         self,
         info: Info,
-        source: str,
-        external_id: str,
-        type: ConversionType = ConversionType.ORDER,
+        source: Annotated[str, argument(description="The shop.")],
+        external_id: Annotated[str, argument(description="The shop's own id for it.")],
+        type: Annotated[
+            ConversionType, argument(description="Each type has ids of its own.")
+        ] = ConversionType.ORDER,
     ) -> Conversion | None:
         viewer = info.context.allow({*STAFF, Role.SERVICE})
         row = await conversions.find(type, source, external_id)
@@ -339,7 +343,9 @@ class ReferralMutation:
         "member's token joins the visitor to the member."
     )
     @mistakes_to(lambda errors: TouchPayload(errors=errors))
-    async def touch_record(self, info: Info, input: TouchRecordInput) -> TouchPayload:
+    async def touch_record(
+        self, info: Info, input: Annotated[TouchRecordInput, argument(description="The click.")]
+    ) -> TouchPayload:
         link = await links.find(input.code)
         if link is None:
             raise CodeUnknown
@@ -353,7 +359,9 @@ class ReferralMutation:
         description="Accepts an order and answers PENDING; safe to send again. Role SERVICE."
     )
     @mistakes_to(lambda errors: ConversionPayload(errors=errors))
-    async def order_record(self, info: Info, input: OrderRecordInput) -> ConversionPayload:
+    async def order_record(
+        self, info: Info, input: Annotated[OrderRecordInput, argument(description="The order.")]
+    ) -> ConversionPayload:
         viewer = info.context.allow({Role.SERVICE})
         order = NewOrder(
             source=input.source,
@@ -370,7 +378,9 @@ class ReferralMutation:
         description="Accepts a refund and answers PENDING; safe to send again. Role SERVICE."
     )
     @mistakes_to(lambda errors: ConversionPayload(errors=errors))
-    async def refund_record(self, info: Info, input: RefundRecordInput) -> ConversionPayload:
+    async def refund_record(
+        self, info: Info, input: Annotated[RefundRecordInput, argument(description="The refund.")]
+    ) -> ConversionPayload:
         viewer = info.context.allow({Role.SERVICE})
         refund = NewRefund(
             source=input.source,

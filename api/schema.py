@@ -88,11 +88,15 @@ class GraphQLApp(GraphQL[Context, None]):
     def encode_json(self, data: object) -> str:
         return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
-    def decode_json(self, data: str | bytes) -> object:
+    def parse_json(self, data: str | bytes) -> Any:
+        """A JSON object; anything else, however deep, long or encoded, is the caller's fault."""
         try:
-            return super().decode_json(data)
-        except UnicodeDecodeError as error:
-            raise json.JSONDecodeError("the body is not UTF-8", "", 0) from error
+            parsed = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise HTTPException(400, "The body is not JSON in UTF-8.") from error
+        if not isinstance(parsed, dict):
+            raise HTTPException(400, "The body is one JSON object, with the document in `query`.")
+        return parsed
 
 
 async def _viewer(request: Request, now: datetime) -> identity.Viewer | None:

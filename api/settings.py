@@ -9,14 +9,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import available_timezones
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "WELLSPRING_"
 SHORTEST_SECRET = 32
+HIDDEN = {"secret", "database_url", "broker_url"}  # may hold a password
 
 Listed = Annotated[tuple[str, ...], NoDecode]
 
@@ -85,24 +86,26 @@ class Settings(BaseSettings):
         value = re.sub(r"^postgresql://", "postgres://", value)
         parts = urlsplit(value)
         sqlite = parts.scheme == "sqlite" and len(value) > len("sqlite://")
-        postgres = parts.scheme == "postgres" and parts.hostname and parts.path.strip("/")
+        postgres = parts.scheme == "postgres" and _host(parts) and parts.path.strip("/")
         return _accept(value, sqlite or postgres)
 
     @field_validator("broker_url")
     @classmethod
     def _broker(cls, value: str) -> str:
         parts = urlsplit(value)
-        redis = parts.scheme in {"redis", "rediss"} and parts.hostname
-        return _accept(value, value == "memory://" or redis)
+        redis = parts.scheme in {"redis", "rediss"} and _host(parts)
+        numbered = re.fullmatch(r"/?[0-9]*", parts.path)
+        return _accept(value, value == "memory://" or (redis and numbered))
 
-    @field_validator("public_url", "cors_origins")
+    @field_validator("public_url")
     @classmethod
-    def _origins(cls, value: Any) -> Any:
-        for each in [value] if isinstance(value, str) else value:
-            parts = urlsplit(each)
-            web = parts.scheme in {"http", "https"} and parts.netloc
-            _accept(each, not each or each == "*" or (web and not parts.path.strip("/")))
-        return value.rstrip("/") if isinstance(value, str) else value
+    def _public(cls, value: str) -> str:
+        return _accept(value, not value or _is_origin(value)).rstrip("/")
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_accept(each, each == "*" or _is_origin(each)).rstrip("/") for each in value)
 
     @field_validator("target_hosts")
     @classmethod
@@ -114,9 +117,14 @@ class Settings(BaseSettings):
     @field_validator("content_url")
     @classmethod
     def _content(cls, value: str) -> str:
-        names = set(re.findall(r"{([^{}]*)}", value))
+        if not value:
+            return value
+        try:
+            filled = value.format(slug="a", id="b", locale="c")
+        except (LookupError, ValueError, AttributeError) as error:
+            raise ValueError("other placeholders") from error
         web = urlsplit(value).scheme in {"http", "https"}
-        return _accept(value, not value or (web and names and names <= {"slug", "id", "locale"}))
+        return _accept(value, web and filled != value and not set("{}") & set(filled))
 
     @field_validator("currency")
     @classmethod
@@ -126,11 +134,7 @@ class Settings(BaseSettings):
     @field_validator("time_zone")
     @classmethod
     def _zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError("unknown") from error
-        return value
+        return _accept(value, value in available_timezones())
 
     @field_validator("secret")
     @classmethod
@@ -177,6 +181,17 @@ def _create(path: Path, text: str) -> None:
             os.link(file.name, path)
 
 
+def _host(parts: SplitResult) -> bool:
+    """Whether there is a host, and no port or one that is a number (ValueError else)."""
+    return bool(parts.hostname) and parts.port != 0
+
+
+def _is_origin(value: str) -> bool:
+    parts = urlsplit(value)
+    bare = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username)
+    return parts.scheme in {"http", "https"} and _host(parts) and bare
+
+
 def _accept(value: str, accepted: object) -> str:
     if not accepted:
         raise ValueError("not accepted")
@@ -204,17 +219,16 @@ def _is_unknown(name: str) -> bool:
 
 
 def _unknown(name: str) -> str:
-    names = [PREFIX + field.upper() for field in Settings.model_fields]
-    close = difflib.get_close_matches(name, names, n=1)
-    meant = f"did you mean {close[0]}?" if close else f"the settings are {', '.join(names)}."
+    fields = [field.upper() for field in Settings.model_fields]
+    close = difflib.get_close_matches(name.removeprefix(PREFIX).upper(), fields, n=1)
+    names = ", ".join(PREFIX + field for field in fields)
+    meant = f"did you mean {PREFIX}{close[0]}?" if close else f"the settings are {names}."
     return f"{name} is no setting; {meant}"
 
 
 def _line(error: Any) -> str:
     field = str(error["loc"][0])
-    shown = (
-        "a value that is not shown" if field in {"secret", "database_url"} else repr(error["input"])
-    )
+    shown = "a value that is not shown" if field in HIDDEN else repr(error["input"])
     return f"{PREFIX}{field.upper()} does not accept {shown}. Accepted: {_accepted(field)}."
 
 

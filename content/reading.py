@@ -8,6 +8,7 @@ from content.models import Content, ContentStatus, ContentTag, Tag
 from core import paging
 from core.errors import storable
 
+SLUG_CHARACTERS = 100
 NEWEST_FIRST = ("-published_at", "-id")
 
 
@@ -30,7 +31,7 @@ async def count() -> int:
 
 async def by_slug(slug: str) -> Content | None:
     """The piece, if readers may see it."""
-    return await visible().get_or_none(slug=slug) if storable(slug) else None
+    return await visible().get_or_none(slug=slug) if storable(slug, SLUG_CHARACTERS) else None
 
 
 async def by_id(content_id: int) -> Content | None:

@@ -29,7 +29,10 @@ def fold(text: str) -> str | None:
     Any case is accepted, O is read as 0, I and L as 1; the check character has to fit, so that a
     typing mistake is known without asking the database.
     """
-    code = text.strip().upper().translate(_FOLD)
+    code = text.strip()
+    if not code.isascii():  # upper() would make ASCII of letters that only look alike
+        return None
+    code = code.upper().translate(_FOLD)
     if len(code) != LENGTH or any(character not in ALPHABET for character in code):
         return None
     return code if luhn.is_valid(code, ALPHABET) else None

@@ -8,6 +8,7 @@ import asyncio
 import functools
 import hashlib
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -84,16 +85,26 @@ def _connection(url: str) -> dict[str, Any]:
     }
 
 
+class Unavailable(Exception):
+    """The database cannot be opened; the text says why, in the words of its driver."""
+
+
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[None]:
     """Opens the database for everything in this process until the block ends.
 
     One at a time in a process: tasks and threads that did not inherit this context find it too.
+    Connects at once, since a driver that is cancelled while it connects does not recover; raises
+    `Unavailable`.
     """
     if url.startswith("sqlite://"):
         Path(url.removeprefix("sqlite://")).parent.mkdir(parents=True, exist_ok=True)
     async with TortoiseContext() as context:
         await context.init(config(url), _enable_global_fallback=True)
+        try:
+            await client().create_connection(with_db=True)
+        except (*UNREACHABLE, asyncpg.PostgresError, sqlite3.Error) as error:
+            raise Unavailable(f"The database does not answer: {error}") from error
         yield
 
 
@@ -129,10 +140,16 @@ def unit_of_work(
 
 
 async def _transaction(work: Callable[[], Awaitable[R]]) -> R:
+    outer = _after_commit.get()
     callbacks: list[Callable[[], None]] = []
     _after_commit.set(callbacks)
     async with in_transaction():
         result = await work()
+    if outer is not None:
+        # This was a savepoint: nothing is committed before the outermost unit of work is.
+        outer.extend(callbacks)
+        return result
+    _after_commit.set(None)  # what a callback starts begins anew
     for callback in callbacks:
         callback()
     return result

@@ -56,9 +56,8 @@ def text(value: str, field: str, *, most: int) -> str:
     return value
 
 
-def storable(value: str) -> bool:
-    """Whether both databases can hold the text: no NUL, no half of a surrogate pair.
-
-    What cannot be stored cannot be found either: look-ups answer None without asking.
-    """
-    return "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
+def storable(value: str, most: int | None = None) -> bool:
+    """Whether both databases can hold the text: no NUL, no half of a surrogate pair, not longer
+    than `most` characters. What cannot be stored cannot be found: look-ups need not ask."""
+    short = most is None or len(value) <= most
+    return short and "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)

@@ -75,6 +75,7 @@ async def put(topic: str, subjects: Sequence[tuple[int, str]], now: datetime) ->
     """Adds work on each (subject, lane) to the running unit of work; rings after its commit."""
     if not subjects:
         return
+    database.after_commit(lambda: _ring(topic, messages[0].id or 0))
     messages = [
         OutboxMessage(topic=topic, subject_id=subject, lane=lane, available_at=now)
         for subject, lane in subjects
@@ -83,7 +84,6 @@ async def put(topic: str, subjects: Sequence[tuple[int, str]], now: datetime) ->
         await messages[0].save()
     else:
         await OutboxMessage.bulk_create(messages)
-    database.after_commit(lambda: _ring(topic, messages[0].id or 0))
 
 
 _CLAIM = """
@@ -96,12 +96,15 @@ WHERE id IN (
         SELECT 1 FROM outbox AS earlier
         WHERE earlier.lane = candidate.lane AND earlier.topic = candidate.topic
         AND earlier.id < candidate.id
-        AND earlier.done_at IS NULL AND earlier.dead_at IS NULL AND earlier.attempts > 0
+        AND earlier.done_at IS NULL AND earlier.dead_at IS NULL
+        AND (earlier.attempts > 0 OR earlier.available_at > $4)
     )
     ORDER BY id LIMIT {limit}
 )
+AND done_at IS NULL AND dead_at IS NULL AND available_at <= $4
 RETURNING id, subject_id, attempts
 """
+# The conditions stand outside again: a row that was settled while the UPDATE waited for it stays.
 # What was tried before is tried alone: one bad row must not take its neighbours along.
 _CLAIM_RETRY = _CLAIM.format(which=f"attempts BETWEEN 1 AND {MAX_ATTEMPTS - 1}", limit=1)
 _CLAIM_FRESH = _CLAIM.format(which="attempts = 0", limit=BATCH)
@@ -111,8 +114,8 @@ _CLAIM_FRESH = _CLAIM.format(which="attempts = 0", limit=BATCH)
 async def claim(topic: str, now: datetime) -> Sequence[Claim]:
     """Leases what is due, oldest first: one row that was tried before, else up to 100 fresh ones.
 
-    A row waits while an earlier one of its lane is being done elsewhere or has failed, so that a
-    lane keeps its order whatever the number of workers.
+    A row waits while an earlier one of its lane is being done elsewhere, has failed or is not due
+    yet, so that a lane keeps its order whatever the number of workers.
     """
     await database.lock(f"outbox:{topic}")
     lease = secrets.token_hex(16)
@@ -159,8 +162,12 @@ async def give_back(claims: Sequence[Claim], error: BaseException, now: datetime
     await mine.update(
         available_at=now + min(FIRST_RETRY * 2 ** (attempts - 1), LONGEST_RETRY),
         dead_at=now if attempts >= MAX_ATTEMPTS else None,
-        error=f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS],
+        error=_storable(f"{type(error).__name__}: {error}")[:ERROR_CHARACTERS],
     )
+
+
+def _storable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\0")
 
 
 @database.unit_of_work

@@ -1,7 +1,6 @@
 """Owns keyset pages: a cursor says where a page ended, so that new rows never shift the next."""
 
 import base64
-import binascii
 import json
 import zlib
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from core.errors import storable
 
 LARGEST_PAGE = 100
 LARGEST_KEY = 2**63 - 1
+UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
@@ -86,7 +86,7 @@ def encode(name: str, values: Sequence[Any]) -> str:
         [name, *(_packed(value) for value in values)], ensure_ascii=False, separators=(",", ":")
     ).encode()
     checked = text + zlib.crc32(text).to_bytes(4)
-    return base64.urlsafe_b64encode(checked).decode().rstrip("=")
+    return _text(checked)
 
 
 def decode(name: str, cursor: str, kinds: Sequence[type]) -> Sequence[Any]:
@@ -96,15 +96,19 @@ def decode(name: str, cursor: str, kinds: Sequence[type]) -> Sequence[Any]:
     try:
         checked = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         text, check = checked[:-4], checked[-4:]
-        if zlib.crc32(text).to_bytes(4) != check:
+        if zlib.crc32(text).to_bytes(4) != check or _text(checked) != cursor:
             raise BadPage("this cursor is damaged")
         made_for, *packed = json.loads(text)
         values = [_unpacked(value) for value in packed]
-    except (binascii.Error, UnicodeError, ValueError, TypeError, KeyError, OverflowError) as error:
+    except UNREADABLE as error:
         raise BadPage("this is not a cursor that this server gave out") from error
     if made_for != name or len(values) != len(kinds) or not all(map(_fits, values, kinds)):
         raise BadPage("this cursor belongs to another list")
     return values
+
+
+def _text(checked: bytes) -> str:
+    return base64.urlsafe_b64encode(checked).decode().rstrip("=")
 
 
 def _fits(value: Any, kind: type) -> bool:

@@ -4,6 +4,7 @@ Named as the engine of SQLite connections in `core.database`; the ORM asks for `
 """
 
 import sqlite3
+from typing import Any
 
 from tortoise.backends.base.client import NestedTransactionContext, TransactionContext
 from tortoise.backends.sqlite.client import (
@@ -12,7 +13,7 @@ from tortoise.backends.sqlite.client import (
     SqliteTransactionWrapper,
 )
 from tortoise.connection import get_connections
-from tortoise.exceptions import TransactionManagementError
+from tortoise.exceptions import IntegrityError, TransactionManagementError
 
 
 class _Transaction(SqliteTransactionWrapper):
@@ -38,18 +39,34 @@ class _Transaction(SqliteTransactionWrapper):
 
 
 class _Context(SqliteTransactionContext):
-    """Gives the connection back when the transaction could not begin."""
+    """Gives the connection back however the transaction begins or ends, and leaves none open."""
 
     async def __aenter__(self) -> SqliteTransactionWrapper:
         await self._trxlock.acquire()
         try:
-            await self.ensure_connection()
             await self.connection.begin()
         except BaseException:
             self._trxlock.release()
             raise
         self.token = get_connections().set(self.connection_name, self.connection)
         return self.connection
+
+    async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+        try:
+            if exc_type is None:
+                await self._commit()
+            else:
+                await self.connection.rollback()
+        finally:
+            get_connections().reset(self.token)
+            self._trxlock.release()
+
+    async def _commit(self) -> None:
+        try:
+            await self.connection.commit()
+        except sqlite3.Error as error:
+            await self.connection.rollback()
+            raise IntegrityError(error) from error
 
 
 class Client(SqliteClient):

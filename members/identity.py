@@ -83,6 +83,7 @@ def _email(value: str) -> str:
     value = text(value, "email", most=EMAIL_CHARACTERS)
     if not _EMAIL.fullmatch(value):
         raise Invalid("This is not an e-mail address.", "email")
+    text(value.casefold(), "email", most=EMAIL_CHARACTERS)  # some letters fold to two
     return value
 
 
@@ -134,7 +135,7 @@ async def token_for(
 
 async def customer(source: str, ref: str) -> Member | None:
     """The member behind a shop's customer, if the two were ever linked."""
-    if not (storable(source) and storable(ref)):
+    if not (storable(source, SOURCE_CHARACTERS) and storable(ref, REF_CHARACTERS)):
         return None
     link = await CustomerRef.get_or_none(source=source, ref=ref).select_related("member")
     return link and link.member

@@ -14,7 +14,7 @@ from core import database, outbox
 from core.errors import Invalid, Mistake, Required, storable, text
 from members import identity
 from members.errors import CustomerRefTaken, MemberNotFound
-from members.models import CustomerRef, Member
+from members.models import Member
 from referral.errors import ExceedsOrder, IdempotencyConflict
 from referral.models import Conversion, ConversionStatus, ConversionType
 
@@ -81,13 +81,13 @@ async def record_refund(refund: NewRefund, recorded_by: int, now: datetime) -> R
     """
     row = _row(ConversionType.REFUND, refund, recorded_by, now)
     row.amount_minor = _amount(refund.amount_minor, least=1)
-    row.figures = _figures(refund.amount_minor, refund.occurred_at, refund.order_external_id)
     if refund.order_external_id is not None:
         row.order_external_id = _external_id(refund.order_external_id, "orderExternalId")
     elif refund.member_id is None and refund.customer_ref is None:
         raise Required(
             "Name the order, or the member or customer it was paid by.", "orderExternalId"
         )
+    row.figures = _figures(refund.amount_minor, refund.occurred_at, row.order_external_id)
     return await _once(row, lambda: _insert_refund(row, now), now)
 
 
@@ -146,15 +146,17 @@ async def _once(
     now: datetime,
 ) -> Recorded:
     """Inserts first and looks only when the unique constraint says that it was there."""
+    named = row.member_id, row.customer_ref
     try:
         mistakes = await insert()
     except IntegrityError:
-        return await _repeat(row, now)
+        return await _repeat(row, named, now)
     return Recorded(row, replayed=False, mistakes=mistakes)
 
 
 @database.unit_of_work
 async def _insert(row: Conversion, now: datetime) -> Sequence[Mistake]:
+    await _check_member(row)
     mistakes = await _name_customer(row, now)
     await row.save()
     await outbox.put(TOPIC, [(row.id, lane(row))], now)
@@ -163,6 +165,7 @@ async def _insert(row: Conversion, now: datetime) -> Sequence[Mistake]:
 
 @database.unit_of_work
 async def _insert_refund(row: Conversion, now: datetime) -> Sequence[Mistake]:
+    await _check_member(row)
     order = await _order_of(row)
     mistakes = await _name_customer(row, now)
     if order is not None:
@@ -195,18 +198,21 @@ async def _reserve(order_id: int, amount_minor: int) -> None:
 
 async def _name_customer(row: Conversion, now: datetime) -> Sequence[Mistake]:
     """Fills in the member behind the customer, and links the two where both are given."""
-    if row.member_id is not None and not await Member.exists(id=row.member_id):
-        raise MemberNotFound("member")
     if row.customer_ref is None:
         return []
     if row.member_id is None:
-        link = await CustomerRef.get_or_none(source=row.source, ref=row.customer_ref)
-        row.member_id = link and link.member_id
+        member = await identity.customer(row.source, row.customer_ref)
+        row.member_id = member and member.id
         return []
     await database.lock(identity.customer_lock(row.source, row.customer_ref))
     if not await link_customer(row.source, row.customer_ref, row.member_id, now):
         return [CustomerRefTaken(row.source, row.customer_ref)]
     return []
+
+
+async def _check_member(row: Conversion) -> None:
+    if row.member_id is not None and not await Member.exists(id=row.member_id):
+        raise MemberNotFound("member")
 
 
 async def link_customer(source: str, ref: str, member_id: int, now: datetime) -> bool:
@@ -237,26 +243,34 @@ async def reopen(waiting: Sequence[Conversion], now: datetime) -> None:
 
 
 @database.unit_of_work
-async def _repeat(row: Conversion, now: datetime) -> Recorded:
-    """Answers a conversion that is there already, and takes over a customer it did not name."""
+async def _repeat(
+    again: Conversion, named: tuple[int | None, str | None], now: datetime
+) -> Recorded:
+    """Answers a conversion that is there already, and takes over a customer it did not name.
+
+    `named` is the member and the customer as this call names them.
+    """
+    member_id, customer_ref = named
+    known = Conversion.filter(type=again.type, source=again.source, external_id=again.external_id)
+    first = await known.get()
     # The customer's lock comes before the row's, as it does when a worker decides the row.
-    mistakes = await _name_customer(row, now)
-    first = await Conversion.select_for_update().get(
-        type=row.type, source=row.source, external_id=row.external_id
-    )
-    if first.figures != row.figures or not (
-        _agree(first.member_id, row.member_id) and _agree(first.customer_ref, row.customer_ref)
+    if ref := first.customer_ref or customer_ref:
+        await database.lock(identity.customer_lock(again.source, ref))
+    first = await known.select_for_update().get()
+    if first.figures != again.figures or not (
+        _agree(first.member_id, member_id) and _agree(first.customer_ref, customer_ref)
     ):
-        raise IdempotencyConflict(row.source, row.external_id)
-    if (first.member_id or row.member_id, first.customer_ref or row.customer_ref) != (
-        first.member_id,
-        first.customer_ref,
-    ):
-        first.member_id = first.member_id or row.member_id
-        first.customer_ref = first.customer_ref or row.customer_ref
+        raise IdempotencyConflict(again.source, again.external_id)
+    before = first.member_id, first.customer_ref
+    better = (first.member_id or member_id, first.customer_ref or customer_ref)
+    if better != before:
+        first.member_id, first.customer_ref = better
+        await _check_member(first)
         await first.save(update_fields=["member_id", "customer_ref"])
-        if first.status is ConversionStatus.PARKED:
-            await reopen([first], now)
+    mistakes = await _name_customer(first, now)
+    first = await known.get()
+    if first.status is ConversionStatus.PARKED and better != before:
+        await reopen([first], now)
     return Recorded(first, replayed=True, mistakes=mistakes)
 
 
@@ -276,6 +290,9 @@ def lane(conversion: Conversion) -> str:
 
 async def find(kind: ConversionType, source: str, external_id: str) -> Conversion | None:
     """The conversion that a shop knows by this id."""
-    if not (storable(source) and storable(external_id)):
+    if not (
+        storable(source, identity.SOURCE_CHARACTERS)
+        and storable(external_id, EXTERNAL_ID_CHARACTERS)
+    ):
         return None
     return await Conversion.get_or_none(type=kind, source=source, external_id=external_id)

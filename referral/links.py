@@ -8,6 +8,8 @@ from core import codes, database
 from referral.errors import TargetNotAllowed
 from referral.models import Link
 
+TARGET_CHARACTERS = 2_000
+
 
 @database.unit_of_work
 async def create(
@@ -41,11 +43,15 @@ async def create(
 
 def check_target(url: str, allowed_hosts: Collection[str]) -> None:
     """Raises `TargetNotAllowed` unless the address is plain http(s) on an allowed host."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise TargetNotAllowed(url) from error
     plain = parts.scheme in {"http", "https"} and "@" not in parts.netloc
     # A browser reads a backslash as a slash and drops tabs and line ends: neither may be there.
+    short = len(url) <= TARGET_CHARACTERS
     clean = "\\" not in url and not any(ord(character) <= 32 for character in url)
-    if not (plain and clean and parts.hostname in allowed_hosts):
+    if not (plain and clean and short and parts.hostname in allowed_hosts):
         raise TargetNotAllowed(url)
 
 

@@ -23,7 +23,8 @@ CHECKS = {
         LEFT JOIN ledger_entry AS entry ON entry.transfer_id = transfer.id
         GROUP BY transfer.id HAVING COUNT(entry.id) <> 2 OR SUM(entry.amount) <> 0""",
     "account {key}: the balance is {balance}, its entries sum to {entries}": """
-        SELECT account.key, account.balance, COALESCE(SUM(entry.amount), 0) AS entries
+        SELECT account.key, account.balance,
+            CAST(COALESCE(SUM(entry.amount), 0) AS BIGINT) AS entries
         FROM ledger_account AS account
         LEFT JOIN ledger_entry AS entry ON entry.account_id = account.id
         GROUP BY account.id, account.key, account.balance
@@ -39,7 +40,8 @@ CHECKS = {
             AND transfer.key = 'commission:' || {COMMISSION_KEY}
         WHERE transfer.kind = 'ACCRUE' AND commission.id IS NULL""",
     "commission {id}: {reversed} is marked as reversed, {booked} was booked": f"""
-        SELECT commission.id, commission.reversed, COALESCE(SUM(transfer.amount), 0) AS booked
+        SELECT commission.id, commission.reversed,
+            CAST(COALESCE(SUM(transfer.amount), 0) AS BIGINT) AS booked
         FROM commission
         LEFT JOIN conversion AS refund ON refund.order_id = commission.conversion_id
         LEFT JOIN ledger_transfer AS transfer ON transfer.key
@@ -53,17 +55,43 @@ CHECKS = {
         WHERE conversion.type = 'ORDER'
         GROUP BY conversion.id, conversion.source, conversion.external_id, conversion.status
         HAVING (conversion.status IN ('CREDITED', 'REVERSED')) <> (COUNT(commission.id) > 0)""",
+    "order {external_id} of {source}: is {status}, {refunded} of {amount_minor} went back": """
+        SELECT sale.source, sale.external_id, sale.status, sale.amount_minor,
+            CAST(COALESCE(SUM(refund.amount_minor), 0) AS BIGINT) AS refunded
+        FROM conversion AS sale LEFT JOIN conversion AS refund
+            ON refund.order_id = sale.id AND refund.status IN ('CREDITED', 'NOT_CREDITED')
+        WHERE sale.type = 'ORDER' AND sale.status IN ('CREDITED', 'REVERSED')
+        GROUP BY sale.id, sale.source, sale.external_id, sale.status, sale.amount_minor
+        HAVING (sale.status = 'REVERSED')
+            <> (COALESCE(SUM(refund.amount_minor), 0) = sale.amount_minor)""",
+    "refund {external_id} of {source}: it is {status}, and its order is {order_status}": """
+        SELECT refund.source, refund.external_id, refund.status, sale.status AS order_status
+        FROM conversion AS refund LEFT JOIN conversion AS sale ON sale.id = refund.order_id
+        WHERE refund.type = 'REFUND' AND refund.status IN ('CREDITED', 'NOT_CREDITED')
+            AND (refund.status = 'CREDITED')
+                <> (COALESCE(sale.status, '') IN ('CREDITED', 'REVERSED'))""",
+    "conversion {id}: it is PENDING, and no work on it is open": """
+        SELECT conversion.id FROM conversion WHERE conversion.status = 'PENDING' AND NOT EXISTS (
+            SELECT 1 FROM outbox WHERE outbox.topic = 'conversion'
+            AND outbox.subject_id = conversion.id AND outbox.done_at IS NULL
+        )""",
+    "member {id}: its tier is not the one that its last change led to": """
+        SELECT standing.member_id AS id FROM standing
+        LEFT JOIN tier_change AS latest ON latest.id = (
+            SELECT MAX(id) FROM tier_change WHERE member_id = standing.member_id
+        )
+        WHERE COALESCE(standing.tier_id, 0) <> COALESCE(latest.to_tier_id, 0)""",
     "order {external_id} of {source}: {counted} counted as refunded, its refunds sum to {sum}": """
         SELECT sale.source, sale.external_id, sale.refunded_minor AS counted,
-            COALESCE(SUM(refund.amount_minor), 0) AS sum
+            CAST(COALESCE(SUM(refund.amount_minor), 0) AS BIGINT) AS sum
         FROM conversion AS sale LEFT JOIN conversion AS refund ON refund.order_id = sale.id
         WHERE sale.type = 'ORDER'
         GROUP BY sale.id, sale.source, sale.external_id, sale.refunded_minor
         HAVING sale.refunded_minor <> COALESCE(SUM(refund.amount_minor), 0)""",
     "member {id}: the spend is {spend_minor}, the orders and refunds sum to {sum}": """
-        SELECT standing.member_id AS id, standing.spend_minor, COALESCE(SUM(
+        SELECT standing.member_id AS id, standing.spend_minor, CAST(COALESCE(SUM(
             CASE conversion.type WHEN 'ORDER' THEN amount_minor ELSE -amount_minor END
-        ), 0) AS sum
+        ), 0) AS BIGINT) AS sum
         FROM standing LEFT JOIN conversion ON conversion.member_id = standing.member_id
             AND conversion.status IN ('CREDITED', 'NOT_CREDITED', 'REVERSED')
         GROUP BY standing.member_id, standing.spend_minor

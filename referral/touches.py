@@ -52,7 +52,6 @@ async def join(visitor: str, member_id: int, now: datetime) -> str:
     with its visitor id) gets a fresh one, with a copy of the newest touch of a person: that touch
     did bring them. Returns the visitor id to use from now on.
     """
-    await database.lock(f"visitor:{visitor}")
     owned, _ = await Visitor.get_or_create(
         id=visitor, defaults={"member_id": member_id, "joined_at": now}
     )

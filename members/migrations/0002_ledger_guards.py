@@ -41,6 +41,12 @@ def _sqlite():
     yield """CREATE TRIGGER ledger_transfer_once BEFORE INSERT ON ledger_transfer
         WHEN EXISTS (SELECT 1 FROM ledger_transfer WHERE key = NEW.key OR id = NEW.id)
         BEGIN SELECT RAISE(ABORT, 'this transfer was posted before'); END"""
+    yield """CREATE TRIGGER ledger_entry_once BEFORE INSERT ON ledger_entry
+        WHEN EXISTS (
+            SELECT 1 FROM ledger_entry WHERE id = NEW.id
+            OR (transfer_id = NEW.transfer_id AND account_id = NEW.account_id)
+        )
+        BEGIN SELECT RAISE(ABORT, 'this entry was written before'); END"""
     yield f"""CREATE TRIGGER ledger_entry_sound BEFORE INSERT ON ledger_entry
         WHEN {UNSOUND_ENTRY}
         BEGIN SELECT RAISE(ABORT, 'an entry belongs to its transfer'); END"""
