@@ -48,8 +48,8 @@ def check_target(url: str, allowed_hosts: Collection[str]) -> None:
     except ValueError as error:
         raise TargetNotAllowed(url) from error
     plain = parts.scheme in {"http", "https"} and "@" not in parts.netloc
-    # A browser reads a backslash as a slash and drops tabs and line ends: neither may be there.
     short = len(url) <= TARGET_CHARACTERS
+    # A browser reads a backslash as a slash and drops tabs and line ends: neither may be there.
     clean = "\\" not in url and not any(ord(character) <= 32 for character in url)
     if not (plain and clean and short and parts.hostname in allowed_hosts):
         raise TargetNotAllowed(url)
