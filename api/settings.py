@@ -85,7 +85,8 @@ class Settings(BaseSettings):
     def _database(cls, value: str) -> str:
         value = re.sub(r"^postgresql://", "postgres://", value)
         parts = urlsplit(value)
-        sqlite = parts.scheme == "sqlite" and len(value) > len("sqlite://")
+        path = value.removeprefix("sqlite://")
+        sqlite = parts.scheme == "sqlite" and path not in {"", ":memory:"}
         postgres = parts.scheme == "postgres" and _host(parts) and parts.path.strip("/")
         return _accept(value, sqlite or postgres)
 

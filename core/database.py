@@ -20,7 +20,11 @@ import asyncpg
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.connection import get_connection
 from tortoise.context import TortoiseContext
-from tortoise.exceptions import DBConnectionError
+from tortoise.exceptions import (
+    DBConnectionError,
+    OperationalError,
+    TransactionManagementError,
+)
 from tortoise.migrations.executor import MigrationExecutor
 from tortoise.migrations.schema_editor import AsyncpgSchemaEditor, SqliteSchemaEditor
 from tortoise.transactions import in_transaction
@@ -33,7 +37,17 @@ BUSY_TIMEOUT_MS = 30_000
 ROOMS = ("core", "members", "content", "referral")
 
 # What the drivers raise when the database cannot be reached; whoever ticks tries again later.
-UNREACHABLE = (OSError, DBConnectionError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError)
+UNREACHABLE = (
+    OSError,
+    DBConnectionError,
+    OperationalError,
+    TransactionManagementError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # it is starting up or shutting down
+    asyncpg.InsufficientResourcesError,  # too many connections
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 
 _after_commit: ContextVar[list[Callable[[], None]] | None] = ContextVar(
     "after_commit", default=None

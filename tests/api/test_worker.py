@@ -1,0 +1,106 @@
+"""The worker is rung by the commit; the sweeper is for what got lost."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from api import worker
+from api.settings import Settings
+from core import database, outbox
+from referral import conversions
+from tests import factories
+from tests.client import ORDER, Api
+from tests.conftest import SECRET, _free_port, serving
+
+
+@pytest.fixture
+def no_sweeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "SWEEP_SECONDS", 1e6)
+
+
+@pytest.mark.usefixtures("no_sweeper")
+class TestWithoutSweeper:
+    """Whatever is decided here was rung for."""
+
+    async def test_an_order_is_credited_by_its_own_ring(self, live: Api) -> None:
+        stage = await factories.stage()
+        visitor = await live.visit(stage.link.code)
+        for number in range(3):
+            order = {
+                "source": "shop",
+                "externalId": f"A-{number}",
+                "customerRef": "c-1",
+                "amountMinor": 500,
+            }
+            await live.ask(ORDER, stage.shop.token, input=order)
+            found = await live.decided(stage.shop.token, "shop", f"A-{number}")
+            assert found["status"] == "PARKED"
+        ensure = """mutation ($visitor: String!) { memberEnsure(input: {
+            source: "shop", customerRef: "c-1", visitorId: $visitor }) { errors { code } } }"""
+        await live.ask(ensure, stage.shop.token, visitor=visitor)
+        for number in range(3):
+            found = await live.decided(stage.shop.token, "shop", f"A-{number}")
+            assert found["status"] == "CREDITED"
+
+    async def test_all_that_an_earlier_process_left_is_done_after_the_one_ring_of_the_start(
+        self, sqlite_url: str
+    ) -> None:
+        names = [f"A-{number}" for number in range(outbox.BATCH + 1)]
+        async with database.opened(sqlite_url):
+            stage = await factories.stage()
+            for name in names:
+                order = conversions.NewOrder("shop", name, 5)
+                await conversions.record_order(order, stage.shop.member.id, datetime.now(UTC))
+        settings = Settings(database_url=sqlite_url, port=_free_port(), secret=SECRET)
+        async with serving(settings), Api(settings) as client:
+            for name in (names[0], names[-1]):
+                found = await client.decided(stage.shop.token, "shop", name)
+                assert found["status"] == "PARKED"
+
+
+async def test_the_sweeper_rings_for_what_is_overdue(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "SWEEP_SECONDS", 0.01)
+    rung: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+
+    class Bell:
+        def ring(self, topic: str, outbox_id: int) -> None:
+            rung.put_nowait((topic, outbox_id))
+
+    async with database.opened(sqlite_url):
+        shop = await factories.person("shop")
+        for number, age in enumerate((timedelta(0), timedelta(seconds=3))):
+            order = conversions.NewOrder("shop", f"A-{number}", 5)
+            at = datetime.now(UTC) - age
+            await conversions.record_order(order, shop.member.id, at)
+        [_, overdue] = await outbox.OutboxMessage.all().order_by("id")
+        sweeping = asyncio.create_task(worker.sweep(Bell()))  # type: ignore[arg-type]
+        try:
+            found = await asyncio.wait_for(rung.get(), 5)
+        finally:
+            await worker._cancelled(sweeping)
+    assert found == (conversions.TOPIC, overdue.id)
+
+
+async def test_a_broker_that_is_down_costs_a_warning_and_no_more() -> None:
+    settings = Settings(broker_url=f"redis://127.0.0.1:{_free_port()}/0", secret=SECRET)
+    with capture_logs() as logged:
+        async with worker.doorbell(worker.make_broker(settings)) as bell:
+            for number in range(3):
+                bell.ring(conversions.TOPIC, number)
+                for _ in range(200):
+                    if logged:
+                        break
+                    await asyncio.sleep(0.01)
+    assert [each["event"] for each in logged] == ["broker is down; work waits for the sweeper"]
+
+
+def test_the_brokers_own_retries_are_off() -> None:
+    async def middleware() -> list[str]:
+        broker = worker.make_broker(Settings(secret=SECRET))
+        return [type(each).__name__ for each in broker.middleware]
+
+    assert asyncio.run(middleware()) == ["HostLoop"]
