@@ -1,7 +1,7 @@
 """Owns the database: opening it, units of work, locks, plain SQL, migrating.
 
 SQLite and PostgreSQL go through the same calls; what differs between them is in this file and in
-`core.sqlite`, nowhere else.
+`core.sqlite` and `core.postgres`, nowhere else.
 """
 
 import asyncio
@@ -87,7 +87,7 @@ def _connection(url: str) -> dict[str, Any]:
             },
         }
     return {
-        "engine": "tortoise.backends.asyncpg",
+        "engine": "core.postgres",
         "credentials": {
             "host": parts.hostname,
             "port": parts.port or 5432,
