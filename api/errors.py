@@ -1,6 +1,7 @@
 """Owns what callers are told when something is wrong: expected mistakes, refusals, and the rest."""
 
 import functools
+import json
 from collections.abc import Callable, Coroutine
 from enum import Enum
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -8,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import strawberry
 import structlog
 from graphql import GraphQLError, GraphQLFormattedError
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from core.errors import Mistake
@@ -91,8 +92,14 @@ def refused(refusal: Refusal, request_id: str) -> Response:
     """The answer to a request that was not carried out."""
     extensions = {"code": refusal.code, "requestId": request_id}
     headers = {"www-authenticate": "Bearer"} if refusal.status == Unauthenticated.status else None
-    body = {"errors": [{"message": refusal.message, "extensions": extensions}]}
-    return JSONResponse(body, status_code=refusal.status, headers=headers)
+    body = as_json({"errors": [{"message": refusal.message, "extensions": extensions}]})
+    return Response(body, refusal.status, headers, media_type="application/json")
+
+
+def as_json(data: object) -> bytes:
+    """The text in UTF-8; half a surrogate pair, which has no UTF-8, as its JSON escape."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="backslashreplace")
 
 
 def mistakes_to(

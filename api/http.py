@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -80,9 +80,11 @@ async def _target(link: Link, settings: Settings) -> str:
 
 
 def _with_query(url: str, **more: str) -> str:
+    """The address with these parameters, and with its own query as it was written: a shop may
+    have signed it."""
     parts = urlsplit(url)
-    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in more]
-    return urlunsplit(parts._replace(query=urlencode([*query, *more.items()])))
+    own = [pair for pair in parts.query.split("&") if pair and pair.partition("=")[0] not in more]
+    return urlunsplit(parts._replace(query="&".join([*own, urlencode(more)])))
 
 
 async def _wrong(check: Awaitable[None]) -> str | None:

@@ -269,8 +269,8 @@ class SessionPayload:
     def of(cls, entered: registrations.Entered) -> "SessionPayload":
         return cls(
             member=Member.of(entered.member),
-            token=entered.session.token,
-            expires_at=entered.session.expires_at,
+            token=entered.session and entered.session.token,
+            expires_at=entered.session and entered.session.expires_at,
             visitor_id=entered.visitor,
         )
 
@@ -297,7 +297,7 @@ class MemberMutation:
 
     @strawberry.mutation(
         description="Finds or makes the member behind a shop's customer, and a token for its "
-        "front-end. Role SERVICE."
+        "front-end; none for somebody with a role besides MEMBER and KOC. Role SERVICE."
     )
     @mistakes_to(lambda errors: SessionPayload(errors=errors))
     async def member_ensure(

@@ -36,7 +36,8 @@ def from_id(kind: str, id: str, *field: str) -> int:
     except ValueError as error:
         raise NotFound(f"This is no {kind} id.", *field) from error
     # int() would also take "+1", "1_0" and digits of other scripts.
-    if found != kind or not (number.isascii() and number.isdigit()) or int(number) > LARGEST_ID:
+    plain = number.isascii() and number.isdigit() and len(number) <= len(str(LARGEST_ID))
+    if found != kind or not plain or int(number) > LARGEST_ID:
         raise NotFound(f"This is no {kind} id.", *field)
     return int(number)
 

@@ -12,7 +12,7 @@ from graphql import GraphQLError
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 from strawberry.asgi import GraphQL
-from strawberry.extensions import ParserCache, ValidationCache
+from strawberry.extensions import MaxTokensLimiter, ParserCache, ValidationCache
 from strawberry.http import GraphQLHTTPResponse
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
@@ -20,14 +20,16 @@ from strawberry.types.execution import ExecutionContext, ExecutionResult, PreExe
 
 from api.content import ContentQuery
 from api.context import Context
-from api.errors import Refusal, Unauthenticated, formatted, refused
+from api.errors import Refusal, Unauthenticated, as_json, formatted, refused
 from api.members import MemberMutation, MemberQuery
 from api.referral import ReferralMutation, ReferralQuery
 from api.scalars import SCALARS
 from api.settings import Settings
 from members import identity
 
-CACHED_DOCUMENTS = 1_000
+CACHED_DOCUMENTS = 128
+LARGEST_DOCUMENT_CHARACTERS = 32_768
+LARGEST_DOCUMENT_TOKENS = 2_000  # a kept document takes far more memory than its text
 
 Query = merge_types("Query", (MemberQuery, ContentQuery, ReferralQuery))
 Mutation = merge_types("Mutation", (MemberMutation, ReferralMutation))
@@ -46,6 +48,7 @@ schema = _Schema(
     config=StrawberryConfig(scalar_map=SCALARS),
     # Clients send the same few documents again and again: each is parsed and checked once.
     extensions=[
+        lambda: MaxTokensLimiter(max_token_count=LARGEST_DOCUMENT_TOKENS),
         lambda: ParserCache(maxsize=CACHED_DOCUMENTS),
         lambda: ValidationCache(maxsize=CACHED_DOCUMENTS),
     ],
@@ -85,8 +88,8 @@ class GraphQLApp(GraphQL[Context, None]):
             answer["errors"] = [*formatted(result, request_id())]
         return answer
 
-    def encode_json(self, data: object) -> str:
-        return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    def encode_json(self, data: object) -> bytes:
+        return as_json(data)
 
     def parse_json(self, data: str | bytes) -> Any:
         """A JSON object; anything else, however deep, long or encoded, is the caller's fault."""
@@ -96,6 +99,9 @@ class GraphQLApp(GraphQL[Context, None]):
             raise HTTPException(400, "The body is not JSON in UTF-8.") from error
         if not isinstance(parsed, dict):
             raise HTTPException(400, "The body is one JSON object, with the document in `query`.")
+        if len(str(parsed.get("query", ""))) > LARGEST_DOCUMENT_CHARACTERS:
+            limit = f"{LARGEST_DOCUMENT_CHARACTERS} characters"
+            raise HTTPException(400, f"A document has at most {limit}; values go into `variables`.")
         return parsed
 
 

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "WELLSPRING_"
 SHORTEST_SECRET = 32
+WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - recognised here, not bound to
 HIDDEN = {"secret", "database_url", "broker_url"}  # may hold a password
 
 Listed = Annotated[tuple[str, ...], NoDecode]
@@ -87,7 +88,8 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         path = value.removeprefix("sqlite://")
         sqlite = parts.scheme == "sqlite" and path not in {"", ":memory:"}
-        postgres = parts.scheme == "postgres" and _host(parts) and parts.path.strip("/")
+        named = parts.path.strip("/") and not parts.query  # no option would be carried out
+        postgres = parts.scheme == "postgres" and _host(parts) and named
         return _accept(value, sqlite or postgres)
 
     @field_validator("broker_url")
@@ -145,7 +147,8 @@ class Settings(BaseSettings):
     @property
     def base_url(self) -> str:
         """Where people reach this server, without a slash at the end."""
-        return self.public_url or f"http://{self.host}:{self.port}"
+        host = "localhost" if self.host in WILDCARDS else self.host
+        return self.public_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def content_address(self) -> str:
@@ -167,10 +170,14 @@ class Settings(BaseSettings):
         if self.secret:
             return self.secret
         path = Path(self.database_url.removeprefix("sqlite://")).parent / "secret"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _create(path, secrets.token_urlsafe(SHORTEST_SECRET))
-        return path.read_text()
+        try:
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _create(path, secrets.token_urlsafe(SHORTEST_SECRET))
+            return path.read_text()
+        except OSError as error:
+            line = f"{PREFIX}SECRET is not set and cannot be kept in {path.parent}: {error}."
+            raise BadSettings([line]) from error
 
 
 def _create(path: Path, text: str) -> None:

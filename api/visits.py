@@ -13,7 +13,26 @@ from api.settings import Settings
 COOKIE = "wellspring_visitor"
 COOKIE_LIFE_SECONDS = 365 * 24 * 3600
 # HTTP libraries that the kept list of crawlers leaves out.
-LIBRARIES = ("java/", "apache-httpclient", "okhttp", "dart/", "libwww", "postmanruntime")
+LIBRARIES = (
+    "apache-httpclient",
+    "bun/",
+    "dart/",
+    "deno/",
+    "faraday",
+    "guzzlehttp",
+    "java/",
+    "libcurl",
+    "libwww",
+    "node",
+    "okhttp",
+    "php/",
+    "postmanruntime",
+    "reqwest",
+    "restsharp",
+    "ruby",
+    "undici",
+)
+AGENT_CHARACTERS = 512
 
 
 class VisitorCookie:
@@ -42,7 +61,7 @@ def bot_reason(request: Request) -> str | None:
     if request.method == "HEAD":
         return "a HEAD request"
     agent = request.headers.get("user-agent", "").strip()
-    return _agent_reason(agent) if agent else "no user agent"
+    return _agent_reason(agent[:AGENT_CHARACTERS]) if agent else "no user agent"
 
 
 @functools.lru_cache(maxsize=4096)

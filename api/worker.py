@@ -5,9 +5,11 @@ The same pieces run inside the server (in-memory broker) and in processes of the
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import dramatiq
 import redis
@@ -83,9 +85,14 @@ class Doorbell:
         self._down = False
 
     async def _credit(self, outbox_id: int) -> None:
-        """The actor: one batch, and another ring when there may be more."""
-        if await crediting.work(datetime.now(UTC)):
-            self.ring(conversions.TOPIC, outbox_id)
+        """The actor: one batch, and another ring when there may be more, or when one failed:
+        what comes behind a bad row does not wait for it."""
+        more = True
+        try:
+            more = await crediting.work(datetime.now(UTC))
+        finally:
+            if more:
+                self.ring(conversions.TOPIC, outbox_id)
 
     def ring(self, topic: str, outbox_id: int) -> None:
         """Rings soon, without waiting. A broker that is down costs latency: the sweeper rings."""
@@ -129,7 +136,7 @@ async def sweep(doorbell: Doorbell) -> None:
 async def doorbell(broker: Broker) -> AsyncIterator[Doorbell]:
     """Rings for every commit of this process until the block ends."""
     bell = Doorbell(broker)
-    ringing = asyncio.create_task(bell.run())
+    ringing = _vital(bell.run())
     outbox.ring_with(bell.ring)
     try:
         yield bell
@@ -145,13 +152,27 @@ async def working(broker: Broker, bell: Doorbell) -> AsyncIterator[None]:
     is finished first, for at most ten seconds."""
     worker = dramatiq.Worker(broker, worker_timeout=IDLE_POLL_MS, worker_threads=THREADS)
     await asyncio.to_thread(worker.start)
-    sweeping = asyncio.create_task(sweep(bell))
+    sweeping = _vital(sweep(bell))
     bell.ring(conversions.TOPIC, 0)
     try:
         yield
     finally:
         await _cancelled(sweeping)
         await asyncio.to_thread(worker.stop, timeout=STOP_TIMEOUT_MS)
+
+
+def _vital(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    """Runs the work beside the others; if it ever fails, stops the process in order, so that its
+    supervisor starts it again: without this no order would be credited any more."""
+
+    def ended(task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()):
+            log.critical("the worker cannot go on", exc_info=error)
+            signal.raise_signal(signal.SIGTERM)
+
+    task = asyncio.create_task(work)
+    task.add_done_callback(ended)
+    return task
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

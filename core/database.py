@@ -29,6 +29,8 @@ from tortoise.migrations.executor import MigrationExecutor
 from tortoise.migrations.schema_editor import AsyncpgSchemaEditor, SqliteSchemaEditor
 from tortoise.transactions import in_transaction
 
+from core import sqlite
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -45,6 +47,7 @@ UNREACHABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # it is starting up or shutting down
     asyncpg.InsufficientResourcesError,  # too many connections
+    asyncpg.TransactionRollbackError,  # a deadlock, which it has ended
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
@@ -111,11 +114,11 @@ async def opened(url: str) -> AsyncIterator[None]:
     Connects at once, since a driver that is cancelled while it connects does not recover; raises
     `Unavailable`.
     """
-    if url.startswith("sqlite://"):
-        Path(url.removeprefix("sqlite://")).parent.mkdir(parents=True, exist_ok=True)
     async with TortoiseContext() as context:
         await context.init(config(url), _enable_global_fallback=True)
         try:
+            if url.startswith("sqlite://"):
+                Path(url.removeprefix("sqlite://")).parent.mkdir(parents=True, exist_ok=True)
             await client().create_connection(with_db=True)
         except (*UNREACHABLE, asyncpg.PostgresError, sqlite3.Error) as error:
             raise Unavailable(f"The database does not answer: {error}") from error
@@ -149,6 +152,28 @@ def unit_of_work(
         except asyncio.CancelledError:
             await _ended(task)
             raise
+
+    return run
+
+
+def snapshot(
+    case: Callable[P, Coroutine[Any, Any, R]],
+) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Runs the whole case on the database as of one instant. It must not write; writers go on."""
+
+    async def first_of_all(*args: P.args, **kwargs: P.kwargs) -> R:
+        if is_postgres():
+            level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+            await client().execute_query(level)
+        return await case(*args, **kwargs)
+
+    @functools.wraps(case)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        token = sqlite.reading.set(True)
+        try:
+            return await unit_of_work(first_of_all)(*args, **kwargs)
+        finally:
+            sqlite.reading.reset(token)
 
     return run
 
@@ -221,15 +246,6 @@ async def execute(sql: str, *values: Any) -> int:
 
 def _dialect(sql: str) -> str:
     return sql if is_postgres() else re.sub(r"\$(\d+)", r"?\1", sql)
-
-
-async def snapshot() -> None:
-    """Has the running unit of work see the database as of one instant; call it first in there.
-
-    On SQLite a unit of work is alone and sees nothing else anyway.
-    """
-    if is_postgres():
-        await client().execute_query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
 async def ready() -> None:

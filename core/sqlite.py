@@ -4,6 +4,7 @@ Named as the engine of SQLite connections in `core.database`; the ORM asks for `
 """
 
 import sqlite3
+from contextvars import ContextVar
 from typing import Any
 
 from tortoise.backends.base.client import NestedTransactionContext, TransactionContext
@@ -13,11 +14,13 @@ from tortoise.backends.sqlite.client import (
     SqliteTransactionWrapper,
 )
 from tortoise.connection import get_connections
-from tortoise.exceptions import IntegrityError, TransactionManagementError
+from tortoise.exceptions import IntegrityError, OperationalError, TransactionManagementError
+
+reading: ContextVar[bool] = ContextVar("reading", default=False)
 
 
 class _Transaction(SqliteTransactionWrapper):
-    """A transaction that takes the write lock at once.
+    """A transaction that takes the write lock at once, unless it is only `reading`.
 
     A deferred one that reads and then writes cannot wait for another writer: SQLite answers
     "database is locked" without asking the busy timeout, since its snapshot is stale.
@@ -25,7 +28,7 @@ class _Transaction(SqliteTransactionWrapper):
 
     async def begin(self) -> None:
         try:
-            await self._connection.execute("BEGIN IMMEDIATE")
+            await self._connection.execute("BEGIN" if reading.get() else "BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
             raise TransactionManagementError(error) from error
 
@@ -66,7 +69,8 @@ class _Context(SqliteTransactionContext):
             await self.connection.commit()
         except sqlite3.Error as error:
             await self.connection.rollback()
-            raise IntegrityError(error) from error
+            broken = isinstance(error, sqlite3.IntegrityError)  # a deferred constraint
+            raise (IntegrityError if broken else OperationalError)(error) from error
 
 
 class Client(SqliteClient):

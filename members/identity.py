@@ -119,6 +119,12 @@ async def viewer(token: str, now: datetime) -> Viewer | None:
     return Viewer(found[0][0], expand([Role(role) for _, role in found if role is not None]))
 
 
+async def may_be_impersonated(member_id: int) -> bool:
+    """Whether a shop may be given a session of this member: not of staff or of a service."""
+    others = MemberRole.filter(member_id=member_id).exclude(role=Role.KOC)
+    return not await others.exists()
+
+
 @database.unit_of_work
 async def token_for(
     email: str, roles: Collection[Role], now: datetime, *, display_name: str | None = None
@@ -141,15 +147,14 @@ async def customer(source: str, ref: str) -> Member | None:
     return link and link.member
 
 
-async def link_customer(source: str, ref: str, member_id: int) -> int:
-    """Links a shop's customer to the member unless it is linked; returns whose it is now.
+def check_source(source: str) -> str:
+    """A shop's name without outer blanks; raises `Required`, `TooLong` or `Invalid`."""
+    return text(source, "source", most=SOURCE_CHARACTERS)
 
-    Belongs into a unit of work that holds the lock `customer_lock(source, ref)`.
-    """
-    link, _ = await CustomerRef.get_or_create(
-        source=source, ref=ref, defaults={"member_id": member_id}
-    )
-    return link.member_id
+
+def check_ref(ref: str) -> str:
+    """A shop's name for a customer, likewise."""
+    return text(ref, "customerRef", most=REF_CHARACTERS)
 
 
 def customer_lock(source: str, ref: str) -> str:
@@ -165,7 +170,7 @@ def mailbox(email: str | None) -> str | None:
     if email is None:
         return None
     local, _, domain = email.casefold().rpartition("@")
-    local = local.partition("+")[0]
+    local = local.partition("+")[0] or local
     if domain in {"gmail.com", "googlemail.com"}:
         return f"{local.replace('.', '')}@gmail.com"
     return f"{local}@{domain}"

@@ -185,7 +185,7 @@ class LedgerAccount(Model):
     """
 
     id = fields.BigIntField(primary_key=True)
-    key = fields.CharField(max_length=80, unique=True)  # from its parts, see `ledger.key`
+    key = fields.CharField(max_length=80, unique=True)  # from its parts, see `ledger.AccountRef`
     program_id = fields.BigIntField()
     member = fields.ForeignKeyField(
         "members.Member", related_name="accounts", null=True, on_delete=fields.RESTRICT

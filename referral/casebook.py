@@ -1,10 +1,12 @@
 """Owns what deciding a batch of conversions touches: read at once, and written at once."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from tortoise.expressions import Q
 from tortoise.functions import Sum
 from tortoise.models import Model
 
@@ -29,6 +31,10 @@ DECIDED_REFUND = (ConversionStatus.CREDITED, ConversionStatus.NOT_CREDITED)
 OrderKey = tuple[str, str]  # source and external id
 
 
+class CustomerNamed(Exception):
+    """A customer was named between the look for the locks and the taking: to be tried again."""
+
+
 @dataclass(slots=True)
 class Case:
     """An order with what hangs on it."""
@@ -42,7 +48,8 @@ class Case:
 class Casebook:
     """The state of a batch: read by `load`, changed in memory, written by `save`.
 
-    Both take a fixed number of statements, whatever the size of the batch.
+    Both take a fixed number of statements, whatever the size of the batch, but for one more for
+    each ledger account that is moved.
     """
 
     def __init__(self, now: datetime) -> None:
@@ -65,9 +72,11 @@ class Casebook:
     async def load(cls, conversion_ids: Sequence[int], now: datetime) -> "Casebook":
         """Reads all that the batch needs, under the locks that keep it true until the end."""
         book = cls(now)
-        await _lock(conversion_ids)
+        locked = await _lock(conversion_ids)
         batch = Conversion.filter(id__in=conversion_ids).order_by("id").select_for_update()
         book.batch = {each.id: each for each in await batch}
+        if not _locks(book.batch.values()) <= locked:
+            raise CustomerNamed
         await book._load_cases()
         await book._load_parked_refunds()
         await book._load_history()
@@ -83,27 +92,23 @@ class Casebook:
         missing = {key for each in self.batch.values() if (key := order_key(each))} - {*self.cases}
         if not missing:
             return
-        orders = Conversion.filter(
-            type=ConversionType.ORDER,
-            source__in={source for source, _ in missing},
-            external_id__in={external_id for _, external_id in missing},
-        )
+        orders = Conversion.filter(_named("external_id", missing), type=ConversionType.ORDER)
         for order in await orders.order_by("id").select_for_update():
-            if key_of(order) in missing:
-                self.cases[key_of(order)] = Case(order)
+            self.cases[key_of(order)] = Case(order)
 
     async def _load_parked_refunds(self) -> None:
         """The refunds that came before their order could be decided, oldest first."""
+        if not self.cases:
+            return
         parked = Conversion.filter(
+            _named("order_external_id", self.cases),
             type=ConversionType.REFUND,
             status=ConversionStatus.PARKED,
-            source__in={source for source, _ in self.cases},
-            order_external_id__in={external_id for _, external_id in self.cases},
         )
-        for refund in await parked.order_by("occurred_at", "id").select_for_update():
-            key = order_key(refund)
-            if key in self.cases:
-                self.cases[key].waiting.append(self.batch.get(refund.id, refund))
+        found = await parked.order_by("id").select_for_update()
+        for refund in sorted(found, key=lambda each: (each.occurred_at, each.id)):
+            case = self.cases[refund.source, refund.order_external_id or ""]
+            case.waiting.append(self.batch.get(refund.id, refund))
 
     async def _load_history(self) -> None:
         """What was decided about the orders before: commissions, and the sum of their refunds."""
@@ -181,18 +186,32 @@ class Casebook:
         await ledger.post(self.transfers, self.now)
 
 
-async def _lock(conversion_ids: Sequence[int]) -> None:
-    """Takes turns with whatever could bring in the missing part of one of these meanwhile: an
-    order and its refunds, a customer and the member it is linked to."""
-    rows = Conversion.filter(id__in=conversion_ids).values_list(
-        "source", "external_id", "order_external_id", "customer_ref"
+def _named(column: str, keys: Iterable[OrderKey]) -> Q:
+    """The condition for a row to name one of the orders in this column."""
+    by_source: dict[str, set[str]] = defaultdict(set)
+    for source, external_id in keys:
+        by_source[source].add(external_id)
+    return Q(
+        *(Q(**{"source": source, f"{column}__in": ids}) for source, ids in by_source.items()),
+        join_type=Q.OR,
     )
-    names = set()
-    for source, external_id, order_external_id, ref in await rows:
-        names.add(f"order:{source}:{order_external_id or external_id}")
-        if ref is not None:
-            names.add(identity.customer_lock(source, ref))
+
+
+async def _lock(conversion_ids: Sequence[int]) -> set[str]:
+    """Takes turns with whatever could bring in the missing part of one of these meanwhile: an
+    order and its refunds, a customer and the member it is linked to. Returns the names."""
+    names = _locks(await Conversion.filter(id__in=conversion_ids))
     await database.lock(*names)
+    return names
+
+
+def _locks(conversions: Iterable[Conversion]) -> set[str]:
+    names = set()
+    for each in conversions:
+        names.add(f"order:{each.source}:{each.order_external_id or each.external_id}")
+        if each.customer_ref is not None:
+            names.add(identity.customer_lock(each.source, each.customer_ref))
+    return names
 
 
 async def _insert(table: type[Model], rows: Sequence[Any]) -> None:

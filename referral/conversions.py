@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import F, Q
@@ -14,7 +13,7 @@ from core import database, outbox
 from core.errors import Invalid, Mistake, Required, storable, text
 from members import identity
 from members.errors import CustomerRefTaken, MemberNotFound
-from members.models import Member
+from members.models import CustomerRef, Member
 from referral.errors import ExceedsOrder, IdempotencyConflict
 from referral.models import Conversion, ConversionStatus, ConversionType
 
@@ -69,7 +68,7 @@ async def record_order(order: NewOrder, recorded_by: int, now: datetime) -> Reco
     row = _row(ConversionType.ORDER, order, recorded_by, now)
     row.amount_minor = _amount(order.amount_minor, least=0)
     row.figures = _figures(order.amount_minor, order.occurred_at)
-    return await _once(row, lambda: _insert(row, now), now)
+    return await _once(row, now)
 
 
 async def record_refund(refund: NewRefund, recorded_by: int, now: datetime) -> Recorded:
@@ -82,13 +81,15 @@ async def record_refund(refund: NewRefund, recorded_by: int, now: datetime) -> R
     row = _row(ConversionType.REFUND, refund, recorded_by, now)
     row.amount_minor = _amount(refund.amount_minor, least=1)
     if refund.order_external_id is not None:
+        # The customer is the order's, whoever else is named.
+        row.member_id = row.customer_ref = None
         row.order_external_id = _external_id(refund.order_external_id, "orderExternalId")
     elif refund.member_id is None and refund.customer_ref is None:
         raise Required(
             "Name the order, or the member or customer it was paid by.", "orderExternalId"
         )
     row.figures = _figures(refund.amount_minor, refund.occurred_at, row.order_external_id)
-    return await _once(row, lambda: _insert_refund(row, now), now)
+    return await _once(row, now)
 
 
 def _row(
@@ -96,13 +97,14 @@ def _row(
 ) -> Conversion:
     if new.occurred_at is not None and new.occurred_at > now + FUTURE:
         raise Invalid("This lies more than 5 minutes ahead.", "occurredAt")
-    source = text(new.source, "source", most=identity.SOURCE_CHARACTERS)
+    source = identity.check_source(new.source)
+    ref = new.customer_ref
     return Conversion(
         type=kind,
         source=source,
         external_id=_external_id(new.external_id, "externalId"),
         member_id=new.member_id,
-        customer_ref=_customer_ref(source, new.customer_ref),
+        customer_ref=None if ref is None else identity.check_ref(ref),
         occurred_at=new.occurred_at or now,
         recorded_at=now,
         recorded_by_id=recorded_by,
@@ -112,18 +114,6 @@ def _row(
 
 def _external_id(value: str, field: str) -> str:
     return text(value, field, most=EXTERNAL_ID_CHARACTERS)
-
-
-def _customer_ref(source: str, ref: str | None) -> str | None:
-    return None if ref is None else check_customer(source, ref)[1]
-
-
-def check_customer(source: str, ref: str) -> tuple[str, str]:
-    """Both without outer blanks; raises `Required` or `TooLong`."""
-    return (
-        text(source, "source", most=identity.SOURCE_CHARACTERS),
-        text(ref, "customerRef", most=identity.REF_CHARACTERS),
-    )
 
 
 def _amount(amount_minor: int, *, least: int) -> int:
@@ -140,15 +130,11 @@ def _figures(amount_minor: int, occurred_at: datetime | None, *more: str | None)
     return hashlib.sha256(json.dumps([amount_minor, at, *more]).encode()).hexdigest()
 
 
-async def _once(
-    row: Conversion,
-    insert: Callable[[], Coroutine[Any, Any, Sequence[Mistake]]],
-    now: datetime,
-) -> Recorded:
+async def _once(row: Conversion, now: datetime) -> Recorded:
     """Inserts first and looks only when the unique constraint says that it was there."""
     named = row.member_id, row.customer_ref
     try:
-        mistakes = await insert()
+        mistakes = await _insert(row, now)
     except IntegrityError:
         return await _repeat(row, named, now)
     return Recorded(row, replayed=False, mistakes=mistakes)
@@ -156,15 +142,6 @@ async def _once(
 
 @database.unit_of_work
 async def _insert(row: Conversion, now: datetime) -> Sequence[Mistake]:
-    await _check_member(row)
-    mistakes = await _name_customer(row, now)
-    await row.save()
-    await outbox.put(TOPIC, [(row.id, lane(row))], now)
-    return mistakes
-
-
-@database.unit_of_work
-async def _insert_refund(row: Conversion, now: datetime) -> Sequence[Mistake]:
     await _check_member(row)
     order = await _order_of(row)
     mistakes = await _name_customer(row, now)
@@ -224,13 +201,14 @@ async def link_customer(source: str, ref: str, member_id: int, now: datetime) ->
     linked = await identity.customer(source, ref)
     if linked is not None:
         return linked.id == member_id
-    await identity.link_customer(source, ref, member_id)
-    waiting = await Conversion.filter(
-        source=source, customer_ref=ref, status=ConversionStatus.PARKED
-    ).order_by("occurred_at", "id")
+    await CustomerRef.create(source=source, ref=ref, member_id=member_id)
+    await outbox.move(TOPIC, _customer_lane(source, ref), _member_lane(member_id))
+    parked = Conversion.filter(source=source, customer_ref=ref, status=ConversionStatus.PARKED)
+    # Rows are locked by id wherever several are, so that nobody waits crosswise.
+    waiting = await parked.order_by("id").select_for_update()
     for conversion in waiting:
         conversion.member_id = conversion.member_id or member_id
-    await reopen(waiting, now)
+    await reopen(sorted(waiting, key=lambda each: (each.occurred_at, each.id)), now)
     return True
 
 
@@ -242,7 +220,6 @@ async def reopen(waiting: Sequence[Conversion], now: datetime) -> None:
     await outbox.put(TOPIC, [(each.id, lane(each)) for each in waiting], now)
 
 
-@database.unit_of_work
 async def _repeat(
     again: Conversion, named: tuple[int | None, str | None], now: datetime
 ) -> Recorded:
@@ -250,19 +227,31 @@ async def _repeat(
 
     `named` is the member and the customer as this call names them.
     """
+    recorded = None
+    while recorded is None:  # begun anew when a customer is named meanwhile: that happens once
+        recorded = await _compare(again, named, now)
+    return recorded
+
+
+@database.unit_of_work
+async def _compare(
+    again: Conversion, named: tuple[int | None, str | None], now: datetime
+) -> Recorded | None:
     member_id, customer_ref = named
     known = Conversion.filter(type=again.type, source=again.source, external_id=again.external_id)
-    first = await known.get()
     # The customer's lock comes before the row's, as it does when a worker decides the row.
-    if ref := first.customer_ref or customer_ref:
-        await database.lock(identity.customer_lock(again.source, ref))
+    ref = (await known.get()).customer_ref
+    if ref or customer_ref:
+        await database.lock(identity.customer_lock(again.source, ref or customer_ref or ""))
     first = await known.select_for_update().get()
+    if first.customer_ref != ref:
+        return None
     if first.figures != again.figures or not (
-        _agree(first.member_id, member_id) and _agree(first.customer_ref, customer_ref)
+        _agree(first.member_id, member_id) and _agree(ref, customer_ref)
     ):
         raise IdempotencyConflict(again.source, again.external_id)
-    before = first.member_id, first.customer_ref
-    better = (first.member_id or member_id, first.customer_ref or customer_ref)
+    before = first.member_id, ref
+    better = first.member_id or member_id, ref or customer_ref
     if better != before:
         first.member_id, first.customer_ref = better
         await _check_member(first)
@@ -281,11 +270,19 @@ def _agree(first: int | str | None, again: int | str | None) -> bool:
 def lane(conversion: Conversion) -> str:
     """The lane in which this is decided: what concerns one customer is decided in order."""
     if conversion.member_id is not None:
-        return f"member:{conversion.member_id}"
+        return _member_lane(conversion.member_id)
     if conversion.customer_ref is not None:
-        return f"customer:{conversion.source}:{conversion.customer_ref}"
+        return _customer_lane(conversion.source, conversion.customer_ref)
     order = conversion.order_external_id or conversion.external_id
     return f"order:{conversion.source}:{order}"
+
+
+def _member_lane(member_id: int) -> str:
+    return f"member:{member_id}"
+
+
+def _customer_lane(source: str, ref: str) -> str:
+    return f"customer:{source}:{ref}"
 
 
 async def find(kind: ConversionType, source: str, external_id: str) -> Conversion | None:

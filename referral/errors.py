@@ -40,6 +40,6 @@ class TargetNotAllowed(Invalid):
 
     def __init__(self, url: str) -> None:
         super().__init__(
-            f"{url} is on no host that links may lead to; add it to WELLSPRING_TARGET_HOSTS.",
+            f"{url} is on no host that links may lead to: ours, and what the operator allows.",
             "targetUrl",
         )

@@ -98,12 +98,25 @@ CHECKS = {
         HAVING standing.spend_minor <> COALESCE(SUM(
             CASE conversion.type WHEN 'ORDER' THEN amount_minor ELSE -amount_minor END
         ), 0)""",
+    "{type} {external_id} of {source}: is PARKED, and what it waits for is there": """
+        SELECT parked.type, parked.source, parked.external_id FROM conversion AS parked
+        LEFT JOIN conversion AS sale ON sale.type = 'ORDER' AND sale.source = parked.source
+            AND sale.external_id = parked.order_external_id
+        LEFT JOIN customer_ref ON customer_ref.source = parked.source
+            AND customer_ref.ref = parked.customer_ref
+        WHERE parked.status = 'PARKED' AND (
+            (parked.order_external_id IS NULL
+                AND (parked.member_id IS NOT NULL OR customer_ref.id IS NOT NULL))
+            OR (sale.status NOT IN ('PENDING', 'PARKED') AND (parked.order_id IS NOT NULL
+                OR sale.refunded_minor + parked.amount_minor <= sale.amount_minor))
+        )""",
     "refund {external_id} of {source}: waits, since it exceeds its order": """
         SELECT refund.source, refund.external_id FROM conversion AS refund
         JOIN conversion AS sale ON sale.type = 'ORDER' AND sale.source = refund.source
             AND sale.external_id = refund.order_external_id
         WHERE refund.type = 'REFUND' AND refund.status = 'PARKED' AND refund.order_id IS NULL
-            AND sale.status NOT IN ('PENDING', 'PARKED')""",
+            AND sale.status NOT IN ('PENDING', 'PARKED')
+            AND sale.refunded_minor + refund.amount_minor > sale.amount_minor""",
 }
 
 REFUNDED_COMMISSIONS = """
@@ -128,11 +141,10 @@ class Reconciliation:
         return not self.problems
 
 
-@database.unit_of_work
+@database.snapshot
 async def reconcile() -> Reconciliation:
     """Computes everything again from the entries, the orders and the refunds, as of one instant;
     writes nothing."""
-    await database.snapshot()
     problems = [problem async for problem in _problems()]
     return Reconciliation(await LedgerTransfer.all().count(), problems)
 

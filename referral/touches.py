@@ -1,5 +1,7 @@
 """Owns the touches: which visitor came through which link, and whose visitor it is."""
 
+import base64
+import hashlib
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -52,18 +54,32 @@ async def join(visitor: str, member_id: int, now: datetime) -> str:
     with its visitor id) gets a fresh one, with a copy of the newest touch of a person: that touch
     did bring them. Returns the visitor id to use from now on.
     """
+    owner = await _own(visitor, member_id, now)
+    if owner == member_id:
+        return visitor
+    fresh = _branch(visitor, member_id)
+    if await _own(fresh, member_id, now) != member_id:  # somebody has guessed it
+        fresh = new_visitor()
+        await _own(fresh, member_id, now)
+    people = Touch.filter(visitor=visitor, bot_reason__isnull=True)
+    newest = await people.order_by("-touched_at", "-id").first()
+    if newest is not None and not await Touch.exists(visitor=fresh):
+        await Touch.create(link_id=newest.link_id, visitor=fresh, touched_at=newest.touched_at)
+    return fresh
+
+
+async def _own(visitor: str, member_id: int, now: datetime) -> int:
+    """Whose the visitor is: the member's from now on, unless it was somebody's already."""
     owned, _ = await Visitor.get_or_create(
         id=visitor, defaults={"member_id": member_id, "joined_at": now}
     )
-    if owned.member_id == member_id:
-        return visitor
-    fresh = new_visitor()
-    await Visitor.create(id=fresh, member_id=member_id, joined_at=now)
-    people = Touch.filter(visitor=visitor, bot_reason__isnull=True)
-    newest = await people.order_by("-touched_at", "-id").first()
-    if newest is not None:
-        await Touch.create(link_id=newest.link_id, visitor=fresh, touched_at=newest.touched_at)
-    return fresh
+    return owned.member_id
+
+
+def _branch(visitor: str, member_id: int) -> str:
+    """The same fresh id whenever the same member presents the same visitor again."""
+    digest = hashlib.sha256(f"{visitor}:{member_id}".encode()).digest()
+    return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
 
 
 async def by_member(member_ids: Collection[int]) -> Mapping[int, Sequence[attribution.Touch]]:

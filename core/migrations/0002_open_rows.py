@@ -14,8 +14,12 @@ class Migration(migrations.Migration):
             f"CREATE INDEX outbox_open ON outbox (topic, id) {OPEN}", "DROP INDEX outbox_open"
         ),
         ops.RunSQL(
-            f"CREATE INDEX outbox_open_lane ON outbox (lane, id) {OPEN}",
-            "DROP INDEX outbox_open_lane",
+            f"CREATE INDEX outbox_tried ON outbox (topic, id) {OPEN} AND attempts > 0",
+            "DROP INDEX outbox_tried",
+        ),
+        ops.RunSQL(
+            f"CREATE INDEX outbox_later ON outbox (topic, available_at) {OPEN} AND attempts = 0",
+            "DROP INDEX outbox_later",
         ),
         ops.RunSQL(
             "CREATE INDEX outbox_dead ON outbox (id) WHERE dead_at IS NOT NULL",

@@ -269,7 +269,8 @@ def test_a_redis_stopped_for_a_minute_costs_time_and_nothing_else(
         return _command(*words, url=postgres_url, broker=broker)
 
     with (
-        _private_redis(tmp_path) as (broker, stop, start), _running(lambda: command("worker")),
+        _private_redis(tmp_path) as (broker, stop, start),
+        _running(lambda: command("worker")),
         _running(lambda: command("replay", str(invoices), "--downgrade", "NEVER")) as process,
     ):
         _until(lambda: _recorded(postgres_url) > steps // 10)

@@ -11,8 +11,7 @@ from core.errors import Invalid, Mistake, Required, TooLong
 from members import identity
 from members.errors import EmailTaken
 from members.identity import NewMember, Opened
-from members.models import CustomerRef, Member, MemberRole, Role, Session, Standing
-from tests import factories
+from members.models import Member, MemberRole, Role, Session, Standing
 from tests.factories import NOW
 from tests.members.statements import watched
 
@@ -27,12 +26,6 @@ async def create(
 @database.unit_of_work
 async def open_session(member_id: int) -> Opened:
     return await identity.open_session(member_id, NOW)
-
-
-@database.unit_of_work
-async def link(source: str, ref: str, member_id: int) -> int:
-    await database.lock(identity.customer_lock(source, ref))
-    return await identity.link_customer(source, ref, member_id)
 
 
 async def test_an_account_has_a_standing_and_keeps_what_it_was_told(opened: str) -> None:
@@ -241,28 +234,6 @@ async def test_token_for_an_address_that_is_none_writes_nothing(embedded: str) -
     with pytest.raises(Invalid):
         await identity.token_for("nobody", [Role.ADMIN], NOW)
     assert await Member.all().count() == await Session.all().count() == 0
-
-
-async def test_a_customer_is_linked_to_the_first_member(opened: str) -> None:
-    mei, lin = await create("Mei"), await create("Lin")
-
-    assert await link("shop", "c-1", mei.id) == mei.id
-    assert await link("shop", "c-1", mei.id) == mei.id
-    assert await link("shop", "c-1", lin.id) == mei.id
-    assert await link("till", "c-1", lin.id) == lin.id
-
-    found = await identity.customer("shop", "c-1")
-    assert found is not None
-    assert found.id == mei.id
-    assert await identity.customer("shop", "c-2") is None
-    assert await CustomerRef.all().count() == 2
-
-
-async def test_of_links_of_one_customer_at_once_the_first_holds_for_all(opened: str) -> None:
-    members = [(await factories.person(f"m{number}")).member.id for number in range(6)]
-    owners = await asyncio.gather(*(link("shop", "c-1", each) for each in members))
-    assert len(set(owners)) == 1
-    assert (await CustomerRef.get()).member_id == owners[0]
 
 
 @pytest.mark.parametrize(
