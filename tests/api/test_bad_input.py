@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+from strawberry.relay import to_base64
 from structlog.testing import capture_logs
 
+from api import schema
 from api.nodes import to_id
 from core import codes, database
 from members.models import Role
@@ -169,7 +171,7 @@ async def test_documents_that_do_not_fit_the_schema_say_so(live: Api) -> None:
         "{ viewer {": "GRAPHQL_PARSE_FAILED",
         "": "BAD_USER_INPUT",
         "{ viewer { id } ": "GRAPHQL_PARSE_FAILED",
-        "{ viewer" * 5_000: "GRAPHQL_PARSE_FAILED",
+        "{ viewer" * 4_000: "GRAPHQL_PARSE_FAILED",
         '{ customer(source: "\\ud800", customerRef: "x") { id } }': "GRAPHQL_PARSE_FAILED",
         "{ nobody { id } }": "GRAPHQL_VALIDATION_FAILED",
         "{ viewer { password } }": "GRAPHQL_VALIDATION_FAILED",
@@ -572,3 +574,27 @@ async def test_looking_for_what_no_database_can_hold_finds_nothing(live: Api) ->
                 found.append(await ask_in_ascii(live, query, stage.shop.token, **variables))
     assert [list(answer["data"].values()) for answer in found] == [[None]] * 6
     assert not any(answer.get("errors") for answer in found)
+
+
+async def test_a_name_that_is_half_a_character_is_answered_and_not_choked_on(live: Api) -> None:
+    body = b'{"query": "{ viewer { id } }", "operationName": "\\ud800"}'
+    response = await send(live, body)
+    assert response.status_code < 500
+    assert response.json()["errors"][0]["extensions"]["code"] != "INTERNAL_SERVER_ERROR"
+
+
+async def test_a_member_id_of_five_thousand_digits_is_nobodys(live: Api) -> None:
+    stage = await factories.stage()
+    member = to_base64("Member", "9" * 5_000)
+    order = {"source": "shop", "externalId": "A-1", "member": member, "amountMinor": 1}
+    answer = await live.ask(ORDER, stage.shop.token, input=order)
+    assert [(each["code"], each["field"]) for each in answer["errors"]] == [
+        ("NOT_FOUND", ["member"])
+    ]
+
+
+async def test_a_document_above_its_limit_is_refused_before_it_is_kept(live: Api) -> None:
+    spaces = " " * (schema.LARGEST_DOCUMENT_CHARACTERS - len(VIEWER))
+    assert (await live.post(VIEWER + spaces)).status_code == 200
+    response = await live.post(VIEWER + spaces + " ")
+    assert_plain_refusal(response, 400, "BAD_USER_INPUT")

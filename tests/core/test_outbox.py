@@ -1,6 +1,7 @@
 """Accepted work: handed out once, in the order of its lane, and back when its worker fails."""
 
 import asyncio
+import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -609,3 +610,23 @@ async def test_eight_workers_at_once_never_share_a_row_or_break_a_lane(opened: s
         await asyncio.gather(more(), *[worker() for _ in range(8)])
     assert sorted(done) == list(range(1, 161))
     assert await outbox.open_count(TOPIC) == 0
+
+
+@pytest.mark.postgres
+async def test_claim_from_a_long_queue_does_not_read_it_for_every_row(postgres_url: str) -> None:
+    long = 5_000
+    async with database.opened(postgres_url):
+        await database.rows(
+            "INSERT INTO outbox (topic, subject_id, lane, available_at, attempts)"
+            " SELECT $1, number, 'lane ' || number, $2, 0 FROM generate_series(1, $3) AS number",
+            TOPIC,
+            NOW,
+            long,
+        )
+        [found] = await database.rows(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {outbox._DUE_FRESH}", TOPIC, NOW
+        )
+        [explained] = json.loads(found["QUERY PLAN"])
+        pages = explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"]
+        assert pages < long
+        assert len(await outbox.claim(TOPIC, NOW)) == outbox.BATCH

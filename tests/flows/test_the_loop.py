@@ -1,7 +1,10 @@
 """The main loop over real HTTP: a click, a member, an order, a credit, a tier, a refund."""
 
+from api.nodes import to_id
+from members.models import Role
+from referral import links
 from tests import factories
-from tests.client import ORDER, REFUND, REGISTER, VIEWER, Api
+from tests.client import ENSURE, ORDER, REFUND, REGISTER, VIEWER, Api
 
 
 async def test_an_order_after_a_click_credits_the_promoter_and_lifts_the_tier(live: Api) -> None:
@@ -88,3 +91,65 @@ async def test_refunds_take_back_exactly_their_part_and_the_tier(live: Api) -> N
         ({"code": "gold"}, {"code": "silver"}, "REFUNDED", 300_000),
         (None, {"code": "gold"}, "QUALIFIED", 500_001),
     ]
+
+
+async def test_a_shop_gets_no_session_of_staff(live: Api) -> None:
+    stage = await factories.stage()
+    boss = await factories.person("boss", Role.ADMIN)
+    order = {
+        "source": "shop",
+        "externalId": "A-1",
+        "member": to_id("Member", boss.member.id),
+        "customerRef": "c-1",
+        "amountMinor": 1,
+    }
+    await live.ask(ORDER, stage.shop.token, input=order)
+
+    ensured = await live.ask(
+        ENSURE, stage.shop.token, input={"source": "shop", "customerRef": "c-1"}
+    )
+
+    assert ensured["member"]["displayName"] == "boss"
+    assert ensured["token"] is None
+
+
+async def test_a_refund_is_its_orders_customers_whoever_else_it_names(live: Api) -> None:
+    stage = await factories.stage()
+    mei, lan = await factories.person("mei"), await factories.person("lan")
+    shop = stage.shop.token
+    order = {
+        "source": "shop",
+        "externalId": "A-1",
+        "member": to_id("Member", mei.member.id),
+        "amountMinor": 500,
+    }
+    refund = {
+        "source": "shop",
+        "externalId": "R-1",
+        "orderExternalId": "A-1",
+        "member": to_id("Member", lan.member.id),
+        "amountMinor": 200,
+    }
+    await live.ask(ORDER, shop, input=order)
+    await live.ask(REFUND, shop, input=refund)
+    await live.decided(shop, "shop", "R-1", "REFUND")
+
+    again = await live.ask(REFUND, shop, input=refund)
+
+    assert (again["replayed"], again["errors"]) == (True, [])
+    spent = [await live.ask(VIEWER, each.token) for each in (mei, lan)]
+    assert [each["metrics"]["spendMinor"] for each in spent] == [300, 0]
+
+
+async def test_the_redirect_leaves_the_shops_own_query_as_it_was_signed(live: Api) -> None:
+    stage = await factories.stage()
+    signed = "https://shop.example/tea?flag&sig=a%2Fb+c/d"
+    link = await links.create(
+        program_id=stage.program.id,
+        owner_id=stage.promoter.member.id,
+        target_url=signed,
+        allowed_hosts=["shop.example"],
+        now=factories.NOW,
+    )
+    location = (await live.click(link.code)).headers["location"]
+    assert location.startswith(f"{signed}&r={link.code}&vid=")
