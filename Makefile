@@ -18,8 +18,8 @@ help: ## list these targets
 run: $(VENV)/run.stamp ## install what is missing, then serve with the demo on http://127.0.0.1:8000
 	@exec $(BIN)/wellspring run $(ARGS)
 
-test: $(VENV)/dev.stamp ## run the tests; ARGS="-k tiers" passes words on to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/dev.stamp ## run the tests; ARGS="-k tiers -n 0" passes words on to pytest
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 format: $(VENV)/dev.stamp ## format the code and sort its imports
 	@$(BIN)/ruff check --quiet --fix-only .
