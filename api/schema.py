@@ -1,6 +1,7 @@
 """Puts the rooms together into one GraphQL schema, and serves it over HTTP."""
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -29,6 +30,8 @@ from members import identity
 
 CACHED_DOCUMENTS = 128
 LARGEST_DOCUMENT_CHARACTERS = 32_768
+DEEPEST_DOCUMENT = 100  # brackets; the parser calls itself for each
+BRACKETS = re.compile(r"[][{}()]")
 LARGEST_DOCUMENT_TOKENS = 2_000  # a kept document takes far more memory than its text
 
 Query = merge_types("Query", (MemberQuery, ContentQuery, ReferralQuery))
@@ -99,10 +102,20 @@ class GraphQLApp(GraphQL[Context, None]):
             raise HTTPException(400, "The body is not JSON in UTF-8.") from error
         if not isinstance(parsed, dict):
             raise HTTPException(400, "The body is one JSON object, with the document in `query`.")
-        if len(str(parsed.get("query", ""))) > LARGEST_DOCUMENT_CHARACTERS:
-            limit = f"{LARGEST_DOCUMENT_CHARACTERS} characters"
-            raise HTTPException(400, f"A document has at most {limit}; values go into `variables`.")
+        _check_document(str(parsed.get("query", "")))
         return parsed
+
+
+def _check_document(document: str) -> None:
+    """Refuses what would be kept or parsed at too high a price, before it is."""
+    if len(document) > LARGEST_DOCUMENT_CHARACTERS:
+        limit = f"{LARGEST_DOCUMENT_CHARACTERS} characters"
+        raise HTTPException(400, f"A document has at most {limit}; values go into `variables`.")
+    depth = 0
+    for bracket in BRACKETS.findall(document):
+        depth += 1 if bracket in "{[(" else -1
+        if depth > DEEPEST_DOCUMENT:
+            raise HTTPException(400, f"A document nests at most {DEEPEST_DOCUMENT} deep.")
 
 
 async def _viewer(request: Request, now: datetime) -> identity.Viewer | None:

@@ -1,4 +1,4 @@
-"""How long an order takes from `orderRecord` to CREDITED on an idle machine.
+"""How long an order takes from `orderRecord` until it is decided, on an idle machine.
 
     python bench/latency.py             SQLite, one process
     python bench/latency.py --scaled    PostgreSQL and Redis, a server and a worker
