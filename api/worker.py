@@ -6,10 +6,10 @@ The same pieces run inside the server (in-memory broker) and in processes of the
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import dramatiq
 import redis
@@ -27,6 +27,8 @@ from core import database, outbox
 from referral import conversions, crediting
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 QUEUE = "crediting"
 THREADS = 2  # batches in flight: one in the database while the other is decided
@@ -46,6 +48,14 @@ class _RunningLoop(EventLoopThread):
         super().__init__(get_logger(__name__, type(self)))
         self.loop.close()
         self.loop = loop
+
+    def run_coroutine(self, coro: Awaitable[T]) -> T:
+        """Runs it and waits for it; one that a closing loop never began is closed too."""
+        try:
+            return super().run_coroutine(coro)
+        finally:
+            if asyncio.iscoroutine(coro):
+                coro.close()
 
 
 class HostLoop(Middleware):

@@ -23,6 +23,7 @@ from api import app, worker
 from api.settings import Settings
 from core import database
 from tests.client import Api
+from tests.ports import free_port
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432")
 REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
@@ -147,7 +148,7 @@ async def opened(url: str) -> AsyncIterator[str]:
 )
 def settings(request: pytest.FixtureRequest) -> Settings:
     """The settings of each deployment: SQLite alone, and PostgreSQL with Redis."""
-    common = {"port": _free_port(), "secret": SECRET, "target_hosts": ("shop.example",)}
+    common = {"port": free_port(), "secret": SECRET, "target_hosts": ("shop.example",)}
     if request.param == "embedded":
         return Settings(database_url=request.getfixturevalue("sqlite_url"), **common)
     return Settings(
@@ -155,12 +156,6 @@ def settings(request: pytest.FixtureRequest) -> Settings:
         broker_url=request.getfixturevalue("redis_url"),
         **common,
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @asynccontextmanager

@@ -2,13 +2,14 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import httpx
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 30
@@ -34,9 +35,7 @@ def _until_ready(address: str) -> None:
 
 
 def test_the_loop_of_the_readme_runs_as_it_is_pasted(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     environment = {name: value for name, value in os.environ.items() if "WELLSPRING" not in name}
     environment |= {

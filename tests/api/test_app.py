@@ -9,7 +9,8 @@ from api import app
 from api.settings import Settings
 from core import database
 from tests.client import Api
-from tests.conftest import SECRET, _free_port, serving
+from tests.conftest import SECRET, serving
+from tests.ports import free_port
 
 FRONT_END = "https://www.example.com"
 QUERY = {"query": "{ viewer { id } }"}
@@ -19,7 +20,7 @@ QUERY = {"query": "{ viewer { id } }"}
 async def server(sqlite_url: str) -> AsyncIterator[Api]:
     """A server that one web front-end may speak to."""
     settings = Settings(
-        database_url=sqlite_url, port=_free_port(), secret=SECRET, cors_origins=(FRONT_END,)
+        database_url=sqlite_url, port=free_port(), secret=SECRET, cors_origins=(FRONT_END,)
     )
     async with serving(settings), Api(settings) as client:
         yield client
@@ -90,7 +91,7 @@ async def test_a_foreign_origin_may_not_call_the_api(server: Api) -> None:
 async def test_a_server_does_not_start_on_a_database_that_lacks_migrations(
     sqlite_url: str,
 ) -> None:
-    settings = Settings(database_url=sqlite_url, port=_free_port(), secret=SECRET)
+    settings = Settings(database_url=sqlite_url, port=free_port(), secret=SECRET)
     async with database.opened(sqlite_url):
         [table] = await database.rows(
             "SELECT name FROM sqlite_master WHERE name LIKE '%migration%' AND type = 'table'"

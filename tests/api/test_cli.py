@@ -30,7 +30,8 @@ from members import identity
 from members.models import Member, Role
 from tests import factories
 from tests.api.books import counts
-from tests.conftest import SECRET, _free_port
+from tests.conftest import SECRET
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 INVOICES = ROOT.parent / "shared" / "data" / "orders_online_retail" / "orders.csv.gz"
@@ -138,7 +139,7 @@ def test_a_database_is_migrated_once_and_not_served_before(empty: str) -> None:
 
 
 def test_a_database_that_does_not_answer_is_said_in_a_line() -> None:
-    done = wellspring(f"postgres://postgres:hunter2@127.0.0.1:{_free_port()}/none", "migrate")
+    done = wellspring(f"postgres://postgres:hunter2@127.0.0.1:{free_port()}/none", "migrate")
     assert_told(done, 2, "WELLSPRING_DATABASE_URL")
 
 
@@ -236,7 +237,7 @@ class Running:
 
     def __init__(self, home: Path, url: str, *arguments: str, **settings: str) -> None:
         home.mkdir(exist_ok=True)
-        self.port = int(settings.setdefault("PORT", str(_free_port())))
+        self.port = int(settings.setdefault("PORT", str(free_port())))
         self._out, self._err = home / "out", home / "err"
         with self._out.open("w") as out, self._err.open("w") as err:
             self.process = subprocess.Popen(

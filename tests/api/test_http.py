@@ -11,7 +11,8 @@ from core import database
 from members.models import Role
 from tests import factories
 from tests.client import ORDER, Api
-from tests.conftest import SECRET, _free_port, require, serving
+from tests.conftest import SECRET, require, serving
+from tests.ports import free_port
 
 
 async def test_a_server_that_has_all_it_needs_is_ready(live: Api) -> None:
@@ -29,8 +30,8 @@ async def without_broker(sqlite_url: str) -> AsyncIterator[Api]:
     """A server whose Redis does not listen."""
     settings = Settings(
         database_url=sqlite_url,
-        broker_url=f"redis://:hunter2@127.0.0.1:{_free_port()}/0",
-        port=_free_port(),
+        broker_url=f"redis://:hunter2@127.0.0.1:{free_port()}/0",
+        port=free_port(),
         secret=SECRET,
     )
     with capture_logs():
@@ -57,7 +58,7 @@ async def test_a_broker_that_does_not_listen_is_named_and_costs_no_order(
 @pytest.mark.postgres
 async def test_a_database_that_went_away_is_named(postgres_url: str) -> None:
     require("postgres")
-    settings = Settings(database_url=postgres_url, port=_free_port(), secret=SECRET)
+    settings = Settings(database_url=postgres_url, port=free_port(), secret=SECRET)
     server, _, name = postgres_url.rpartition("/")
     with capture_logs():
         async with serving(settings), Api(settings) as client:

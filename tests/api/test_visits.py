@@ -19,7 +19,8 @@ from referral.models import Link, Touch
 from tests import factories
 from tests.api.books import nothing_written, on_sqlite_alone
 from tests.client import PERSON, Api
-from tests.conftest import SECRET, _free_port, serving
+from tests.conftest import SECRET, serving
+from tests.ports import free_port
 
 IN_APP = {
     "WeChat": PERSON,
@@ -247,7 +248,7 @@ async def elsewhere(sqlite_url: str) -> AsyncIterator[Api]:
     """A server behind an https address, with a site of its own for contents."""
     settings = Settings(
         database_url=sqlite_url,
-        port=_free_port(),
+        port=free_port(),
         secret=SECRET,
         public_url="https://go.example.com/",
         content_url="https://www.example.com/{locale}/read/{slug}?from=share&id={id}",
@@ -280,14 +281,14 @@ async def test_the_setting_content_url_says_where_contents_are_read(elsewhere: A
 async def test_the_secret_beside_the_database_signs_the_cookie_when_none_is_set(
     sqlite_url: str,
 ) -> None:
-    settings = Settings(database_url=sqlite_url, port=_free_port())
+    settings = Settings(database_url=sqlite_url, port=free_port())
     async with serving(settings), Api(settings) as client:
         stage = await factories.stage()
         first = await client.click(stage.link.code)
         cookie = cookie_of(first)["value"]
     made = Path(sqlite_url.removeprefix("sqlite://")).with_name("secret").read_text()
     assert Signer(made, salt="visitor").unsign(cookie or "").decode() == vid(first)
-    again = settings.model_copy(update={"port": _free_port()})
+    again = settings.model_copy(update={"port": free_port()})
     async with serving(again), Api(again) as client:
         second = await client.click(stage.link.code, cookie=f"{COOKIE}={cookie}")
     assert vid(second) == vid(first)

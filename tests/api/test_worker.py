@@ -12,7 +12,8 @@ from core import database, outbox
 from referral import conversions
 from tests import factories
 from tests.client import ORDER, Api
-from tests.conftest import SECRET, _free_port, serving
+from tests.conftest import SECRET, serving
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ class TestWithoutSweeper:
             for name in names:
                 order = conversions.NewOrder("shop", name, 5)
                 await conversions.record_order(order, stage.shop.member.id, datetime.now(UTC))
-        settings = Settings(database_url=sqlite_url, port=_free_port(), secret=SECRET)
+        settings = Settings(database_url=sqlite_url, port=free_port(), secret=SECRET)
         async with serving(settings), Api(settings) as client:
             for name in (names[0], names[-1]):
                 found = await client.decided(stage.shop.token, "shop", name)
@@ -86,7 +87,7 @@ async def test_the_sweeper_rings_for_what_is_overdue(
 
 
 async def test_a_broker_that_is_down_costs_a_warning_and_no_more() -> None:
-    settings = Settings(broker_url=f"redis://127.0.0.1:{_free_port()}/0", secret=SECRET)
+    settings = Settings(broker_url=f"redis://127.0.0.1:{free_port()}/0", secret=SECRET)
     with capture_logs() as logged:
         async with worker.doorbell(worker.make_broker(settings)) as bell:
             for number in range(3):

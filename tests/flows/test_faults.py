@@ -9,7 +9,6 @@ import csv
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -29,6 +28,7 @@ from api.settings import Settings
 from core import database
 from members.models import DowngradePolicy
 from tests.conftest import SECRET, require
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 SEED = 20101201
@@ -205,9 +205,7 @@ def test_killing_a_process_again_and_again_on_postgres_ends_in_the_same_books(
 @contextmanager
 def _private_redis(directory: Path) -> Iterator[tuple[str, Callable[[], Any], Callable[[], Any]]]:
     """A Redis of this test's own, kept in a file: its address, and how to stop and start it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     servers: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
