@@ -152,20 +152,6 @@ def entrance(customer_ref: str) -> int | None:
     return None if rest else third % EMPLOYEES
 
 
-def spend(plan: Plan) -> dict[str, int]:
-    """Returns each known customer's orders less refunds, in pence, which may be 0 or negative.
-
-    `docs/retail_spend.sql` computes the same straight from the file.
-    """
-    net_minor = dict.fromkeys(plan.customers, 0)
-    for step in plan.steps:
-        if isinstance(step, Refund):
-            net_minor[step.customer_ref] -= step.amount_minor
-        elif step.known:
-            net_minor[step.customer_ref] += step.amount_minor
-    return net_minor
-
-
 def _invoices(rows: Iterator[list[str]]) -> Iterator[Invoice]:
     header = next(rows, [])
     if header != COLUMNS:

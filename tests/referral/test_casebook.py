@@ -1,6 +1,8 @@
 """What a batch decides about orders and their refunds, whoever comes first."""
 
 import asyncio
+import contextvars
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import permutations
 
@@ -8,7 +10,7 @@ import pytest
 
 from core import database
 from members.models import DowngradePolicy, TierChange
-from referral import registrations, touches
+from referral import casebook, crediting, registrations, touches
 from referral.models import Attribution, Commission, ConversionStatus, Program, TouchVerdict
 from tests import factories
 from tests.factories import NOW, Stage
@@ -371,3 +373,34 @@ async def test_workers_that_decide_at_once_end_in_the_same_books(opened: str) ->
 
     assert await scene.pending(stage.promoter.member) == 16 * 75
     assert [await scene.spend(each) for each in members] == [3_000] * 4
+
+
+@pytest.mark.postgres
+async def test_a_customer_named_while_the_order_is_decided_is_not_missed(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = casebook._lock
+
+    async with database.opened(postgres_url):
+        stage, shop = await set_scene()
+        await shop.order("A-1", 700)
+
+        async def lock_too_early(conversion_ids: Sequence[int]) -> set[str]:
+            locked = await lock(conversion_ids)
+            named = shop.order("A-1", 700, ref="c-1")
+            # As another process would: outside of this transaction.
+            await asyncio.create_task(named, context=contextvars.Context())
+            return locked
+
+        monkeypatch.setattr(casebook, "_lock", lock_too_early)
+        with pytest.raises(casebook.CustomerNamed):
+            await crediting.work(NOW)
+        monkeypatch.undo()
+        assert await shop.status("A-1") is PENDING
+
+        mei = await scene.customer(stage.link)
+        await shop.order("A-2", 100, mei, ref="c-1")
+        await scene.settle(NOW + timedelta(minutes=1))
+
+        assert await shop.status("A-1") is CREDITED
+        assert await scene.spend(mei) == 800
