@@ -143,7 +143,7 @@ async def move(topic: str, lane: str, to: str) -> None:
 
 
 async def settle(claims: Sequence[Claim], now: datetime) -> None:
-    """Marks the claims done in the running unit of work, before anything else is written in it.
+    """Marks the claims done in the running unit of work: after its locks, before its writes.
 
     Raises `LeaseLost` when one of them is no longer this worker's.
     """

@@ -49,8 +49,10 @@ async def credit(claims: Sequence[outbox.Claim], now: datetime) -> None:
     A conversion that is decided already is left as it is: a second delivery credits nothing.
     Raises `outbox.LeaseLost` when another worker has taken over; nothing is written then.
     """
-    await outbox.settle(claims, now)
+    # Locks come before the outbox rows, as they do for whoever links a customer and then moves its
+    # work to the member's lane: the other way round the two would wait for each other.
     book = await Casebook.load([claim.subject_id for claim in claims], now)
+    await outbox.settle(claims, now)
     for claim in claims:
         decide(book, book.batch[claim.subject_id])
     await book.save()

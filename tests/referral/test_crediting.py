@@ -1,7 +1,8 @@
 """What was accepted is booked once, in a fixed number of statements, whatever goes wrong."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import contextvars
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -10,8 +11,16 @@ from hypothesis import strategies as st
 
 from core import database, outbox
 from core.errors import Mistake
+from members.identity import NewMember
 from members.models import LedgerEntry, LedgerTransfer, Member, Standing
-from referral import attribution, conversions, crediting, reconciliation
+from referral import (
+    attribution,
+    casebook,
+    conversions,
+    crediting,
+    reconciliation,
+    registrations,
+)
 from referral.models import Attribution, Commission, Conversion, ConversionStatus, TouchVerdict
 from tests import factories
 from tests.factories import NOW, Stage
@@ -316,3 +325,27 @@ async def test_after_any_sequence_of_events_the_books_reconcile(
             if each.status is ConversionStatus.PARKED:
                 assert order.refunded_minor + each.amount_minor > order.amount_minor
     assert any(waits(each) for each in problems) or (await reconciliation.reconcile()).ok
+
+
+@pytest.mark.postgres
+async def test_linking_a_customer_does_not_wait_for_the_worker_that_waits_for_it(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = casebook._lock
+
+    async with database.opened(postgres_url):
+        shop = scene.shop(await factories.stage())
+        await shop.order("A-1", 700, ref="c-1")
+
+        async def linked_just_before(conversion_ids: Sequence[int]) -> set[str]:
+            linking = registrations.ensure("shop", "c-1", NewMember("Mei"), None, NOW)
+            # As another process would: outside of this transaction.
+            task = asyncio.create_task(linking, context=contextvars.Context())
+            done, _ = await asyncio.wait([task], timeout=5)
+            assert done, "it waits for what this transaction holds"
+            return await lock(conversion_ids)
+
+        monkeypatch.setattr(casebook, "_lock", linked_just_before)
+        await crediting.work(NOW)
+
+        assert await shop.status("A-1") is ConversionStatus.NOT_CREDITED
