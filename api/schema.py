@@ -22,10 +22,12 @@ from strawberry.types.execution import ExecutionContext, ExecutionResult, PreExe
 from api.content import ContentQuery
 from api.context import Context
 from api.errors import Refusal, Unauthenticated, as_json, formatted, refused
-from api.members import MemberMutation, MemberQuery
+from api.members import MemberQuery
 from api.referral import ReferralMutation, ReferralQuery
 from api.scalars import SCALARS
+from api.sessions import SessionMutation
 from api.settings import Settings
+from api.tiers import TierQuery
 from members import identity
 
 CACHED_DOCUMENTS = 128
@@ -34,8 +36,8 @@ DEEPEST_DOCUMENT = 100  # brackets; the parser calls itself for each
 BRACKETS = re.compile(r"[][{}()]")
 LARGEST_DOCUMENT_TOKENS = 2_000  # a kept document takes far more memory than its text
 
-Query = merge_types("Query", (MemberQuery, ContentQuery, ReferralQuery))
-Mutation = merge_types("Mutation", (MemberMutation, ReferralMutation))
+Query = merge_types("Query", (MemberQuery, TierQuery, ContentQuery, ReferralQuery))
+Mutation = merge_types("Mutation", (SessionMutation, ReferralMutation))
 
 
 class _Schema(strawberry.Schema):

@@ -63,10 +63,10 @@ def config(url: str) -> dict[str, Any]:
 
 
 def _apps() -> dict[str, dict[str, Any]]:
-    models = {"core": "core.outbox"}
+    models = {"core": ["core.outbox", "core.jobs"]}
     return {
         room: {
-            "models": [models.get(room, f"{room}.models")],
+            "models": models.get(room, [f"{room}.models"]),
             "migrations": f"{room}.migrations",
             "default_connection": "default",
         }

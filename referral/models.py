@@ -11,7 +11,10 @@ from members.models import Asset
 class ConversionType(StrEnum):
     """What happened."""
 
+    REGISTRATION = "REGISTRATION"  # an account was made
     ORDER = "ORDER"
+    FEE = "FEE"  # a membership fee was paid
+    PROMOTION = "PROMOTION"  # somebody enrolled as a promoter for the first time
     REFUND = "REFUND"
 
 
@@ -91,6 +94,26 @@ class Link(Model):
         indexes = (("owner_id", "id"),)
 
 
+class Enrollment(Model):
+    """That a member is a promoter of a program."""
+
+    id = fields.BigIntField(primary_key=True)
+    program = fields.ForeignKeyField(
+        "referral.Program", related_name="enrollments", on_delete=fields.RESTRICT
+    )
+    program_id: int
+    member = fields.ForeignKeyField(
+        "members.Member", related_name="enrollments", on_delete=fields.RESTRICT
+    )
+    member_id: int
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "enrollment"
+        unique_together = (("program", "member"),)
+        indexes = (("member_id", "id"),)
+
+
 class Visitor(Model):
     """Whose a visitor is, once somebody has presented it. An unknown visitor has no row."""
 
@@ -124,7 +147,7 @@ class Touch(Model):
 
 
 class Conversion(Model):
-    """An order or a refund as a shop told it, and what was decided about it."""
+    """What a shop told or what happened here, and what was decided about it."""
 
     id = fields.BigIntField(primary_key=True)
     type = fields.CharEnumField(ConversionType, max_length=12)
@@ -137,6 +160,7 @@ class Conversion(Model):
     member_id: int | None
     customer_ref = fields.CharField(max_length=100, null=True)
     order_external_id = fields.CharField(max_length=100, null=True)  # of a REFUND
+    plan = fields.CharField(max_length=40, null=True)  # of a FEE: what was bought
     # Of a REFUND: the order in whose `refunded_minor` it is counted.
     order = fields.ForeignKeyField(
         "referral.Conversion", related_name="refunds", null=True, on_delete=fields.RESTRICT

@@ -1,0 +1,66 @@
+"""Owns the long work that somebody waits for: how far it is, where it goes on, how it ended."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from tortoise import fields
+from tortoise.models import Model
+
+from core import outbox
+
+SHOWN_PROBLEMS = 100
+
+
+class JobStatus(StrEnum):
+    """How far a job is."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+
+
+class Job(Model):
+    """One piece of long work. A worker does it in batches, each in a transaction of its own that
+    moves `position`: killed between two of them, it goes on with the next."""
+
+    id = fields.BigIntField(primary_key=True)
+    kind = fields.CharField(max_length=40)  # also the topic of its outbox row
+    subject_id = fields.BigIntField(null=True)  # what it is about, by the kind
+    status = fields.CharEnumField(JobStatus, max_length=7)
+    position = fields.BigIntField(default=0)  # the last row that is done
+    done = fields.BigIntField(default=0)
+    total = fields.BigIntField(null=True)
+    problems: Any = fields.JSONField(default=list)
+    created_at = fields.DatetimeField()
+    ended_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "job"
+
+
+async def start(
+    kind: str, now: datetime, *, subject_id: int | None = None, total: int | None = None
+) -> Job:
+    """Queues a job with its outbox row; belongs into a unit of work."""
+    job = await Job.create(
+        kind=kind, subject_id=subject_id, status=JobStatus.QUEUED, total=total, created_at=now
+    )
+    await outbox.put(kind, [(job.id, kind)], now)
+    return job
+
+
+def advance(job: Job, *, position: int, done: int) -> None:
+    """Notes in memory that the rows up to `position`, `done` more of them, are done."""
+    job.status = JobStatus.RUNNING
+    job.position = position
+    job.done += done
+
+
+def end(job: Job, now: datetime, *, problems: Sequence[str] = ()) -> None:
+    """Notes in memory that there is nothing left to do."""
+    job.status = JobStatus.DONE
+    job.problems = [*job.problems, *problems][:SHOWN_PROBLEMS]
+    job.ended_at = now
