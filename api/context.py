@@ -9,10 +9,12 @@ from strawberry.dataloader import DataLoader
 
 from api.errors import Forbidden, Unauthenticated
 from api.settings import Settings
-from content import reading
-from content.models import Content, Tag
+from content import gate, reading, tags
+from content.gate import Reader
+from content.models import Media, Tag
+from content.reading import Piece, Text
 from members.identity import Viewer
-from members.models import Member, Role, Standing
+from members.models import Member, Role, Standing, Tier
 from referral.models import Program
 
 STAFF = frozenset({Role.OPERATOR, Role.FINANCE, Role.ADMIN})
@@ -29,13 +31,53 @@ async def _standings(member_ids: list[int]) -> Sequence[Standing]:
     return [found[each] for each in member_ids]
 
 
-async def _tags(content_ids: list[int]) -> Sequence[Sequence[Tag]]:
-    found = await reading.tags_by_content(content_ids)
-    return [found[each] for each in content_ids]
+async def _readers(viewers: list[Viewer | None]) -> Sequence[Reader]:
+    return [await gate.reader(each) for each in viewers]  # one, unless somebody has just joined
 
 
-async def _contents(ids: list[int]) -> Sequence[Content | None]:
-    found = {row.id: row for row in await reading.visible().filter(id__in=ids)}
+async def _tags_by_version(version_ids: list[int]) -> Sequence[Sequence[Tag]]:
+    found = await reading.tags_by_version(version_ids)
+    return [found[each] for each in version_ids]
+
+
+async def _media_by_version(version_ids: list[int]) -> Sequence[Sequence[Media]]:
+    found = await reading.media_by_version(version_ids)
+    return [found[each] for each in version_ids]
+
+
+async def _texts(version_ids: list[int]) -> Sequence[Text]:
+    found = await reading.texts(version_ids)
+    return [found[each] for each in version_ids]
+
+
+async def _pieces(keys: list[tuple[Reader, int]]) -> Sequence[Piece | None]:
+    found = {
+        reader: await reading.by_ids(reader, [id for other, id in keys if other == reader])
+        for reader in {reader for reader, _ in keys}
+    }
+    return [found[reader].get(id) for reader, id in keys]
+
+
+async def _tags(ids: list[int]) -> Sequence[Tag | None]:
+    found = await Tag.in_bulk(ids, "id")
+    return [found.get(each) for each in ids]
+
+
+async def _children(tag_ids: list[int]) -> Sequence[Sequence[Tag]]:
+    found = await tags.children(tag_ids)
+    return [found[each] for each in tag_ids]
+
+
+async def _counts(keys: list[tuple[Reader, int]]) -> Sequence[int]:
+    found = {
+        reader: await tags.counts(reader, [id for other, id in keys if other == reader])
+        for reader in {reader for reader, _ in keys}
+    }
+    return [found[reader].get(id, 0) for reader, id in keys]
+
+
+async def _tiers(ids: list[int]) -> Sequence[Tier | None]:
+    found = await Tier.in_bulk(ids, "id")
     return [found.get(each) for each in ids]
 
 
@@ -54,11 +96,32 @@ class Loaders:
     standing_by_member: DataLoader[int, Standing] = field(
         default_factory=lambda: DataLoader(load_fn=_standings)
     )
-    tags_by_content: DataLoader[int, Sequence[Tag]] = field(
+    reader_by_viewer: DataLoader[Viewer | None, Reader] = field(
+        default_factory=lambda: DataLoader(load_fn=_readers)
+    )
+    tags_by_version: DataLoader[int, Sequence[Tag]] = field(
+        default_factory=lambda: DataLoader(load_fn=_tags_by_version)
+    )
+    media_by_version: DataLoader[int, Sequence[Media]] = field(
+        default_factory=lambda: DataLoader(load_fn=_media_by_version)
+    )
+    text_by_version: DataLoader[int, Text] = field(
+        default_factory=lambda: DataLoader(load_fn=_texts)
+    )
+    piece_by_reader_and_id: DataLoader[tuple[Reader, int], Piece | None] = field(
+        default_factory=lambda: DataLoader(load_fn=_pieces)
+    )
+    tag_by_id: DataLoader[int, Tag | None] = field(
         default_factory=lambda: DataLoader(load_fn=_tags)
     )
-    content_by_id: DataLoader[int, Content | None] = field(
-        default_factory=lambda: DataLoader(load_fn=_contents)
+    children_by_tag: DataLoader[int, Sequence[Tag]] = field(
+        default_factory=lambda: DataLoader(load_fn=_children)
+    )
+    count_by_reader_and_tag: DataLoader[tuple[Reader, int], int] = field(
+        default_factory=lambda: DataLoader(load_fn=_counts)
+    )
+    tier_by_id: DataLoader[int, Tier | None] = field(
+        default_factory=lambda: DataLoader(load_fn=_tiers)
     )
     program_by_id: DataLoader[int, Program | None] = field(
         default_factory=lambda: DataLoader(load_fn=_programs)
@@ -73,6 +136,19 @@ class Context:
     now: datetime
     viewer: Viewer | None
     load: Loaders = field(default_factory=Loaders)
+
+    async def reader(self) -> Reader:
+        """What the viewer may see of the library."""
+        return await self.load.reader_by_viewer.load(self.viewer)
+
+    async def content(self, content_id: int) -> Piece | None:
+        """The content, if the viewer may see it."""
+        key = (await self.reader(), content_id)
+        return await self.load.piece_by_reader_and_id.load(key)
+
+    def forget(self) -> None:
+        """Loads everything anew from now on: something was written."""
+        self.load = Loaders()
 
     def signed_in(self) -> Viewer:
         """Who asks; raises `Unauthenticated` when nobody is signed in."""

@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 
 from api import demo_contents
 from content import library, reading
-from content.library import NewPiece, NewTag
+from content.gate import ANYBODY
+from content.library import NewPiece
 from content.models import ContentKind, Dimension
+from content.tagging import NewTag
 from core import codes
 from members import identity, tiers
 from members.models import DowngradePolicy, Member, Role
@@ -75,9 +77,9 @@ async def load(currency: str, now: datetime) -> dict[Person, str]:
         currency=currency,
         now=now,
     )
-    if await reading.by_slug(FEATURED) is None:
+    if await reading.by_slug(ANYBODY, FEATURED) is None:
         await _fill_library(now)
-    featured = await reading.by_slug(FEATURED)
+    featured = await reading.by_slug(ANYBODY, FEATURED)
     employee = await Member.get(email_key=EMPLOYEE.email.casefold())
     await links.create(
         program_id=program.id,
@@ -107,4 +109,4 @@ async def _fill_library(now: datetime) -> None:
         )
         for age, piece in enumerate(demo_contents.PIECES)
     ]
-    await library.fill(tags, pieces, editor.id)
+    await library.fill(tags, pieces, editor.id, now)

@@ -13,6 +13,8 @@ from api import pages, visits
 from api.nodes import to_id
 from api.settings import Settings
 from content import reading
+from content.gate import ANYBODY, AccessReason
+from content.reading import Piece
 from core import database
 from referral import links, touches
 from referral.models import Link
@@ -41,11 +43,13 @@ def routes(settings: Settings, check_broker: Callable[[], Awaitable[None]]) -> l
         return response
 
     async def read(request: Request) -> Response:
-        row = await reading.by_slug(request.path_params["slug"])
-        return pages.content(row) if row else pages.not_found("There is no such page.")
+        piece = await reading.by_slug(ANYBODY, request.path_params["slug"])
+        if piece is None:
+            return pages.not_found("There is no such page.")
+        return pages.content(piece, await _html(piece), _address(piece, settings))
 
     async def newest(request: Request) -> Response:
-        page = await reading.contents(INDEX_PIECES, after=None)
+        page = await reading.contents(ANYBODY, INDEX_PIECES)
         return pages.index([edge.node for edge in page.edges])
 
     async def live(request: Request) -> Response:
@@ -70,13 +74,27 @@ def routes(settings: Settings, check_broker: Callable[[], Awaitable[None]]) -> l
 async def _target(link: Link, settings: Settings) -> str:
     if link.target_url is not None:
         return link.target_url
-    row = link.content_id and await reading.by_id(link.content_id)
-    if not row:
-        # A customer never meets a dead end, even when the content was taken away.
-        return f"{settings.base_url}/"
+    found = await reading.by_ids(ANYBODY, [link.content_id or 0])
+    for piece in found.values():
+        return _address(piece, settings)
+    # A customer never meets a dead end, even when the content was taken away.
+    return f"{settings.base_url}/"
+
+
+def _address(piece: Piece, settings: Settings) -> str:
+    """Where people read it."""
     return settings.content_address.format(
-        slug=quote(row.slug, safe=""), id=quote(to_id("Content", row.id)), locale=quote(row.locale)
+        slug=quote(piece.slug, safe=""),
+        id=quote(to_id("Content", piece.id)),
+        locale=quote(piece.locale),
     )
+
+
+async def _html(piece: Piece) -> str | None:
+    """The body, where anybody may read it."""
+    if piece.access is not AccessReason.GRANTED:
+        return None
+    return (await reading.texts([piece.version_id]))[piece.version_id].html
 
 
 def _with_query(url: str, **more: str) -> str:

@@ -1,6 +1,7 @@
 """Owns ids and pages as the API shows them."""
 
 from collections.abc import Awaitable, Callable
+from enum import Enum
 from typing import Annotated, Generic, TypeVar
 
 import strawberry
@@ -17,6 +18,12 @@ After = Annotated[
     str | None, strawberry.argument(description="The `endCursor` of the page before.")
 ]
 LARGEST_ID = 2**63 - 1
+
+
+@strawberry.enum(description="Which end of a list comes first.")
+class OrderDirection(Enum):
+    ASC = "ASC"
+    DESC = "DESC"
 
 
 @strawberry.interface(description="Something with an id of its own.")
@@ -40,6 +47,14 @@ def from_id(kind: str, id: str, *field: str) -> int:
     if found != kind or not plain or int(number) > LARGEST_ID:
         raise NotFound(f"This is no {kind} id.", *field)
     return int(number)
+
+
+def number_of(kind: str, id: str) -> int | None:
+    """The row behind an id; None for anything else, to be looked up and not found."""
+    try:
+        return from_id(kind, id)
+    except NotFound:
+        return None
 
 
 @strawberry.type(description="Where a page ends, and whether there is more.")
@@ -73,17 +88,22 @@ class Connection(Generic[T]):
         return await self.total()
 
 
+def page_info(page: Page[Row]) -> PageInfo:
+    """Where the page ends."""
+    return PageInfo(
+        has_next_page=page.has_next,
+        has_previous_page=page.has_previous,
+        start_cursor=page.edges[0].cursor if page.edges else None,
+        end_cursor=page.edges[-1].cursor if page.edges else None,
+    )
+
+
 def connection(
     page: Page[Row], shown: Callable[[Row], T], *, total: Callable[[], Awaitable[int]]
 ) -> Connection[T]:
     """The page as the API shows it, each row by `shown`."""
     return Connection(
         edges=[Edge(cursor=edge.cursor, node=shown(edge.node)) for edge in page.edges],
-        page_info=PageInfo(
-            has_next_page=page.has_next,
-            has_previous_page=page.has_previous,
-            start_cursor=page.edges[0].cursor if page.edges else None,
-            end_cursor=page.edges[-1].cursor if page.edges else None,
-        ),
+        page_info=page_info(page),
         total=total,
     )

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from html import escape
 from string import Template
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
-from markdown_it import MarkdownIt
 from starlette.responses import HTMLResponse
 
-from content.models import Content
-
-# No raw HTML, no autolinks into anything but http(s): what an editor writes cannot run.
-_MARKDOWN = MarkdownIt("js-default", {"html": False})
+from content.gate import AccessReason
+from content.reading import Piece
 
 _PAGE = Template("""<!doctype html>
 <html lang="$locale">
@@ -23,6 +20,7 @@ _PAGE = Template("""<!doctype html>
 <meta property="og:title" content="$title">
 <meta property="og:description" content="$summary">
 <meta property="og:type" content="article">
+$more
 <style>
 body { margin: 3rem auto; max-width: 40rem; padding: 0 1.25rem; color: #222; background: #fff;
   font: 1.0625rem/1.75 system-ui, "PingFang SC", "Microsoft YaHei", sans-serif; }
@@ -49,12 +47,26 @@ _HEADERS = {
 }
 
 
-def content(row: Content) -> HTMLResponse:
-    """The page of a content, readable without scripts."""
-    return _page(row.title, row.summary, _MARKDOWN.render(row.body), row.locale)
+_GATES = {
+    AccessReason.SIGN_IN_REQUIRED: "Sign in to read on.",
+    AccessReason.TIER_REQUIRED: "Members of a higher tier can read on.",
+    AccessReason.AUDIENCE_EXCLUDED: "This was written for other readers.",
+}
 
 
-def index(rows: Sequence[Content]) -> HTMLResponse:
+def content(piece: Piece, html: str | None, address: str) -> HTMLResponse:
+    """The page of a content, readable without scripts: its teaser, and its body where there is
+    one to show. `address` is where it is to be found."""
+    more = [("og:url", address)]
+    if piece.cover_url is not None:
+        more.append(("og:image", urljoin(address, piece.cover_url)))
+    tags = [f'<meta property="{name}" content="{escape(value)}">' for name, value in more]
+    tags.append(f'<link rel="canonical" href="{escape(address)}">')
+    body = f'<p class="gate">{_GATES[piece.access]}</p>' if html is None else html
+    return _page(piece.title, piece.summary, body, piece.locale, more="\n".join(tags))
+
+
+def index(rows: Sequence[Piece]) -> HTMLResponse:
     """The newest pieces, for whoever opens the bare address."""
     items = "".join(
         f'<li><a href="/c/{quote(row.slug, safe="")}">{escape(row.title)}</a></li>' for row in rows
@@ -68,8 +80,10 @@ def not_found(what: str) -> HTMLResponse:
     return _page("Nothing here", what, body, "en", status=404)
 
 
-def _page(title: str, summary: str, body: str, locale: str, status: int = 200) -> HTMLResponse:
+def _page(
+    title: str, summary: str, body: str, locale: str, *, status: int = 200, more: str = ""
+) -> HTMLResponse:
     html = _PAGE.substitute(
-        title=escape(title), summary=escape(summary), body=body, locale=escape(locale)
+        title=escape(title), summary=escape(summary), body=body, locale=escape(locale), more=more
     )
     return HTMLResponse(html, status_code=status, headers=_HEADERS)

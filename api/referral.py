@@ -89,7 +89,7 @@ class ReferralLink(Node):
     async def content(self, info: Info) -> Content | None:
         if self.row.content_id is None:
             return None
-        row = await info.context.load.content_by_id.load(self.row.content_id)
+        row = await info.context.content(self.row.content_id)
         return row and Content.of(row)
 
 

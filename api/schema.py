@@ -21,12 +21,14 @@ from strawberry.types.execution import ExecutionContext, ExecutionResult, PreExe
 
 from api.content import ContentQuery
 from api.context import Context
+from api.editing import EditingMutation, LifecycleMutation, TaggingMutation
 from api.errors import Refusal, Unauthenticated, as_json, formatted, refused
 from api.members import MemberQuery
 from api.referral import ReferralMutation, ReferralQuery
 from api.scalars import SCALARS
 from api.sessions import SessionMutation
 from api.settings import Settings
+from api.tags import TagQuery
 from api.tiers import TierQuery
 from members import identity
 
@@ -36,8 +38,17 @@ DEEPEST_DOCUMENT = 100  # brackets; the parser calls itself for each
 BRACKETS = re.compile(r"[][{}()]")
 LARGEST_DOCUMENT_TOKENS = 2_000  # a kept document takes far more memory than its text
 
-Query = merge_types("Query", (MemberQuery, TierQuery, ContentQuery, ReferralQuery))
-Mutation = merge_types("Mutation", (SessionMutation, ReferralMutation))
+Query = merge_types("Query", (MemberQuery, TierQuery, ContentQuery, TagQuery, ReferralQuery))
+Mutation = merge_types(
+    "Mutation",
+    (
+        SessionMutation,
+        EditingMutation,
+        LifecycleMutation,
+        TaggingMutation,
+        ReferralMutation,
+    ),
+)
 
 
 class _Schema(strawberry.Schema):

@@ -1,20 +1,40 @@
-"""Owns writing the library: tags and pieces."""
+"""Owns writing contents: beginning them, saving versions, going back to one, filling a library."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from content.models import Content, ContentKind, ContentStatus, ContentTag, Dimension, Tag
-from core import database
+from tortoise.exceptions import IntegrityError
+
+from content import drafts, lifecycle, shelving, slugs, tagging, workflow
+from content.drafts import Draft, Given
+from content.errors import SlugTaken, VersionNotFound
+from content.models import Content, ContentKind, ContentStatus, ContentVersion
+from content.tagging import LOCK, NewTag
+from content.workflow import Action, State
+from core import audit, database
+from core.errors import Invalid
+
+_LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # BCP 47, roughly
+LOCALE_CHARACTERS = 20
+
+# Takes the slug, or finds that it is the content's own already; no row when it is another one's.
+_TAKE_SLUG = """
+INSERT INTO content_slug (slug, content_id) VALUES ($1, $2)
+ON CONFLICT (slug) DO UPDATE SET slug = excluded.slug
+WHERE content_slug.content_id = excluded.content_id
+RETURNING id
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class NewTag:
-    """A tag to be made."""
+class NewContent:
+    """A content to be begun."""
 
-    dimension: Dimension
     slug: str
-    name: str
+    kind: ContentKind
+    locale: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +51,140 @@ class NewPiece:
 
 
 @database.unit_of_work
-async def fill(
-    tags: Sequence[NewTag], pieces: Sequence[tuple[NewPiece, datetime]], author_id: int
-) -> None:
-    """Publishes the pieces of an empty library, each at its instant; all of them or none."""
-    ids: dict[str, int] = {}
-    for tag in tags:
-        row = await Tag.create(dimension=tag.dimension, slug=tag.slug, name=tag.name)
-        ids[tag.slug] = row.id
-    for piece, at in pieces:
+async def create(new: NewContent, given: Given, actor_id: int, now: datetime) -> int:
+    """Begins a content as a DRAFT with its version 1; its id.
+
+    Raises `SlugTaken` and what `drafts.changed` raises.
+    """
+    await database.lock(LOCK)
+    content = await _begin(new, await drafts.begun(given), actor_id, now)
+    detail = {"slug": content.slug, "version": 1}
+    subjects = [content.id]
+    await audit.note(
+        "contentCreate", "Content", subjects, actor_id=actor_id, now=now, detail=detail
+    )
+    return content.id
+
+
+async def _begin(new: NewContent, draft: Draft, actor_id: int, now: datetime) -> Content:
+    slug = slugs.checked(new.slug, "slug")
+    if len(new.locale) > LOCALE_CHARACTERS or not _LOCALE.fullmatch(new.locale):
+        raise Invalid("A locale is a language tag such as zh-CN.", "locale")
+    try:
         content = await Content.create(
-            slug=piece.slug,
-            kind=piece.kind,
-            status=ContentStatus.PUBLISHED,
-            locale=piece.locale,
-            title=piece.title,
-            summary=piece.summary,
-            body=piece.body,
-            author_id=author_id,
-            published_at=at,
-            created_at=at,
-            updated_at=at,
+            slug=slug,
+            kind=new.kind,
+            status=ContentStatus.DRAFT,
+            locale=new.locale,
+            version=1,
+            author_id=actor_id,
+            created_at=now,
         )
-        await ContentTag.bulk_create(
-            ContentTag(content_id=content.id, tag_id=ids[slug]) for slug in piece.tags
-        )
+    except IntegrityError as error:
+        raise SlugTaken(slug, "slug") from error
+    await _take(content, slug)
+    await drafts.keep(content, draft, actor_id, now)
+    await shelving.shelve(content.id)
+    return content
+
+
+async def _take(content: Content, slug: str) -> None:
+    if not await database.rows(_TAKE_SLUG, slug, content.id):
+        raise SlugTaken(slug, "slug")
+
+
+@database.unit_of_work
+async def update(
+    content_id: int,
+    expected_version: int,
+    given: Given,
+    actor_id: int,
+    now: datetime,
+    *,
+    slug: str | None = None,
+) -> None:
+    """Saves a newer version, of a published content beside the published one. A new slug holds at
+    once, and the old one goes on working.
+
+    Raises `ContentNotFound`, `StaleVersion`, `SlugTaken`, `InvalidTransition` while it is
+    SCHEDULED, and what `drafts.changed` raises.
+    """
+    content = await lifecycle.held(content_id)
+    lifecycle.fresh(content, expected_version)
+    newest = await ContentVersion.get(content_id=content_id, version=content.version)
+    draft = await drafts.changed(await drafts.load(newest), given)
+    if slug is not None:
+        content.slug = slugs.checked(slug, "slug")
+        await _take(content, content.slug)
+    changes = sorted([*given, *(["slug"] if slug is not None else [])])
+    await _save(content, draft, "contentUpdate", actor_id, now, changed=changes)
+
+
+@database.unit_of_work
+async def restore(
+    content_id: int, version: int, expected_version: int, actor_id: int, now: datetime
+) -> None:
+    """Saves what an old version says, with its tags, as the newest version.
+
+    Raises `ContentNotFound`, `VersionNotFound`, `StaleVersion` or `InvalidTransition`.
+    """
+    content = await lifecycle.held(content_id)
+    lifecycle.fresh(content, expected_version)
+    old = await find_version(content_id, version, "version")
+    draft = await drafts.load(old)
+    await _save(content, draft, "contentRestoreVersion", actor_id, now, restored=version)
+
+
+async def find_version(content_id: int, version: int, field: str) -> ContentVersion:
+    """One version of a content; raises `VersionNotFound` with the field."""
+    known = 1 <= version < 2**31
+    row = (
+        await ContentVersion.get_or_none(content_id=content_id, version=version) if known else None
+    )
+    if row is None:
+        raise VersionNotFound(version, field)
+    return row
+
+
+async def _save(
+    content: Content,
+    draft: Draft,
+    name: str,
+    actor_id: int,
+    now: datetime,
+    **detail: object,
+) -> None:
+    state = workflow.step(State(content.status, content.pending_status), Action.SAVE)
+    content.status, content.pending_status = state.status, state.pending
+    content.version += 1
+    await content.save()
+    await drafts.keep(content, draft, actor_id, now)
+    await shelving.shelve(content.id)
+    detail = {"version": content.version, **detail}
+    await audit.note(name, "Content", [content.id], actor_id=actor_id, now=now, detail=detail)
+
+
+@database.unit_of_work
+async def fill(
+    tags: Sequence[NewTag],
+    pieces: Sequence[tuple[NewPiece, datetime]],
+    author_id: int,
+    now: datetime,
+) -> None:
+    """Publishes the pieces of an empty library, each at its instant; all of them or none.
+
+    Raises what making a tag or a content raises.
+    """
+    await database.lock(LOCK)
+    for tag in tags:
+        await tagging.add(tag, author_id, now)
+    for piece, at in pieces:
+        given: Given = {
+            "title": piece.title,
+            "summary": piece.summary,
+            "body": piece.body,
+            "tags": piece.tags,
+        }
+        new = NewContent(piece.slug, piece.kind, piece.locale)
+        content = await _begin(new, await drafts.begun(given), author_id, at)
+        await lifecycle.move(content, Action.PUBLISH, "contentPublish", author_id, at)

@@ -1,6 +1,7 @@
 """The tables of the library."""
 
 from enum import StrEnum
+from typing import Any
 
 from tortoise import fields
 from tortoise.models import Model
@@ -28,48 +29,167 @@ class ContentKind(StrEnum):
 class ContentStatus(StrEnum):
     """Where a piece is in its life."""
 
-    DRAFT = "DRAFT"  # seen by editors alone
+    DRAFT = "DRAFT"  # being written
+    IN_REVIEW = "IN_REVIEW"  # waits for a reviewer
+    SCHEDULED = "SCHEDULED"  # waits for its time
     PUBLISHED = "PUBLISHED"  # seen by readers
+    ARCHIVED = "ARCHIVED"  # was taken away from readers
+
+
+class Audience(StrEnum):
+    """Whom a piece is for."""
+
+    EVERYONE = "EVERYONE"
+    BUYERS = "BUYERS"  # net spend above zero
+    NON_BUYERS = "NON_BUYERS"  # signed in, and no net spend
+    STAFF = "STAFF"  # every human role but MEMBER and KOC; hidden from others
 
 
 class Tag(Model):
-    """A word that people remember a piece by, in one dimension."""
+    """A word that people remember a piece by, in one dimension. It may stand below another."""
 
     id = fields.BigIntField(primary_key=True)
     dimension = fields.CharEnumField(Dimension, max_length=8)
-    slug = fields.CharField(max_length=100, unique=True)
+    slug = fields.CharField(max_length=100, unique=True)  # the current one of its `TagSlug`s
     name = fields.CharField(max_length=100)
+    name_key = fields.CharField(max_length=300, db_default="")  # `name`, case-folded
+    parent = fields.ForeignKeyField(
+        "content.Tag", related_name="children", null=True, on_delete=fields.RESTRICT
+    )
+    parent_id: int | None
 
     class Meta:
         table = "tag"
+        indexes = (("parent_id",), ("dimension", "slug"))
 
 
-class Content(Model):
-    """A piece of the library."""
+class TagSlug(Model):
+    """A slug by which a tag is found: its own, its old ones, and those of tags merged into it."""
 
     id = fields.BigIntField(primary_key=True)
     slug = fields.CharField(max_length=100, unique=True)
+    tag = fields.ForeignKeyField("content.Tag", related_name="slugs", on_delete=fields.RESTRICT)
+    tag_id: int
+
+    class Meta:
+        table = "tag_slug"
+        indexes = (("tag_id",),)
+
+
+class TagAncestor(Model):
+    """That a tag belongs to the subtree of another one. Every tag belongs to its own."""
+
+    id = fields.BigIntField(primary_key=True)
+    tag = fields.ForeignKeyField("content.Tag", related_name="above", on_delete=fields.RESTRICT)
+    tag_id: int
+    ancestor = fields.ForeignKeyField(
+        "content.Tag", related_name="below", on_delete=fields.RESTRICT
+    )
+    ancestor_id: int
+
+    class Meta:
+        table = "tag_ancestor"
+        unique_together = (("tag", "ancestor"),)
+        indexes = (("ancestor_id",),)
+
+
+class Content(Model):
+    """A piece of the library: where it is in its life. What it says is in its versions."""
+
+    id = fields.BigIntField(primary_key=True)
+    slug = fields.CharField(max_length=100, unique=True)  # the current one of its `ContentSlug`s
     kind = fields.CharEnumField(ContentKind, max_length=8)
     status = fields.CharEnumField(ContentStatus, max_length=9)
     locale = fields.CharField(max_length=20)  # BCP 47
-    title = fields.CharField(max_length=300)
-    summary = fields.TextField()
-    body = fields.TextField()  # Markdown
+    version = fields.IntField(default=1, db_default=1)  # the newest, which editors see
+    published_version = fields.IntField(null=True)  # what readers see; null unless PUBLISHED
+    # Of the newest version beside the published one; null where the two are one.
+    pending_status: Any = fields.CharEnumField(ContentStatus, max_length=9, null=True)
+    scheduled_at = fields.DatetimeField(null=True)  # of what is SCHEDULED, the newer version too
+    review_note: Any = fields.TextField(null=True)  # why it was rejected last
     author = fields.ForeignKeyField(
         "members.Member", related_name="contents", null=True, on_delete=fields.RESTRICT
     )
     author_id: int | None
-    published_at = fields.DatetimeField(null=True)
+    published_at = fields.DatetimeField(null=True)  # for the first time
     created_at = fields.DatetimeField()
-    updated_at = fields.DatetimeField()
 
     class Meta:
         table = "content"
         indexes = (("status", "published_at", "id"),)
 
 
+class ContentSlug(Model):
+    """A slug by which a content is found: its own and its old ones."""
+
+    id = fields.BigIntField(primary_key=True)
+    slug = fields.CharField(max_length=100, unique=True)
+    content = fields.ForeignKeyField(
+        "content.Content", related_name="slugs", on_delete=fields.RESTRICT
+    )
+    content_id: int
+
+    class Meta:
+        table = "content_slug"
+        indexes = (("content_id",),)
+
+
+class ContentVersion(Model):
+    """What a content says, as it was saved once. Only its tags may change later."""
+
+    id = fields.BigIntField(primary_key=True)
+    content = fields.ForeignKeyField(
+        "content.Content", related_name="versions", on_delete=fields.RESTRICT
+    )
+    content_id: int
+    version = fields.IntField()  # 1, 2, 3 …
+    title = fields.CharField(max_length=300)
+    summary = fields.TextField()
+    body = fields.TextField()  # Markdown
+    body_html = fields.TextField()  # the same, rendered and sanitised
+    cover_url = fields.CharField(max_length=2000, null=True)
+    share_text = fields.TextField(null=True)
+    audience = fields.CharEnumField(Audience, max_length=10)
+    min_tier = fields.ForeignKeyField(
+        "members.Tier", related_name="gated", null=True, on_delete=fields.RESTRICT
+    )
+    min_tier_id: int | None
+    saved_by = fields.ForeignKeyField(
+        "members.Member", related_name="saved_versions", null=True, on_delete=fields.RESTRICT
+    )
+    saved_by_id: int | None
+    saved_at = fields.DatetimeField()
+    updated_at = fields.DatetimeField()  # when what is shown of it changed: also its status or tags
+
+    class Meta:
+        table = "content_version"
+        unique_together = (("content", "version"),)
+        indexes = (("updated_at", "content_id"), ("min_tier_id",))
+
+
+class VersionTag(Model):
+    """That a version carries a tag."""
+
+    id = fields.BigIntField(primary_key=True)
+    version = fields.ForeignKeyField(
+        "content.ContentVersion", related_name="version_tags", on_delete=fields.RESTRICT
+    )
+    version_id: int
+    tag = fields.ForeignKeyField(
+        "content.Tag", related_name="version_tags", on_delete=fields.RESTRICT
+    )
+    tag_id: int
+
+    class Meta:
+        table = "version_tag"
+        unique_together = (("version", "tag"),)
+        indexes = (("tag_id",),)
+
+
 class ContentTag(Model):
-    """That a piece carries a tag."""
+    """The index of contents by tag, made from the above: a content is under every tag that it
+    carries and under all tags above those, by the published version for readers and by the newest
+    one for editors."""
 
     id = fields.BigIntField(primary_key=True)
     content = fields.ForeignKeyField(
@@ -80,8 +200,44 @@ class ContentTag(Model):
         "content.Tag", related_name="content_tags", on_delete=fields.RESTRICT
     )
     tag_id: int
+    readers = fields.BooleanField(db_default=False)
+    editors = fields.BooleanField(db_default=False)
 
     class Meta:
         table = "content_tag"
-        indexes = (("tag_id",),)
+        indexes = (("tag_id", "content_id", "readers", "editors"),)
         unique_together = (("content", "tag"),)
+
+
+class Media(Model):
+    """A picture, a video or a document that contents show."""
+
+    id = fields.BigIntField(primary_key=True)
+    url = fields.CharField(max_length=2000)
+    mime = fields.CharField(max_length=100)
+    width = fields.IntField(null=True)  # pixels
+    height = fields.IntField(null=True)  # pixels
+    duration_ms = fields.IntField(null=True)
+
+    class Meta:
+        table = "media"
+
+
+class VersionMedia(Model):
+    """That a version shows a medium, and at which place among its media."""
+
+    id = fields.BigIntField(primary_key=True)
+    version = fields.ForeignKeyField(
+        "content.ContentVersion", related_name="version_media", on_delete=fields.RESTRICT
+    )
+    version_id: int
+    media = fields.ForeignKeyField(
+        "content.Media", related_name="version_media", on_delete=fields.RESTRICT
+    )
+    media_id: int
+    place = fields.SmallIntField()  # 0, 1, 2 …
+
+    class Meta:
+        table = "version_media"
+        unique_together = (("version", "place"),)
+        indexes = (("media_id",),)

@@ -1,52 +1,252 @@
-"""Owns reading the library: what a reader may list, and in which order."""
+"""Owns reading the library: contents, tags and counts, each as a given reader may see them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
-from tortoise.queryset import QuerySet
-
-from content.models import Content, ContentStatus, ContentTag, Tag
-from core import paging
+from content import filters, gate
+from content.filters import EVERYTHING_PUBLISHED, NEWEST_FIRST, Order, OrderField, Statement, Where
+from content.gate import AccessReason, Reader
+from content.models import Audience, ContentKind, ContentStatus, Dimension, Media, Tag, VersionMedia
+from content.slugs import SLUG_CHARACTERS, fold
+from core import database, paging
 from core.errors import storable
+from core.paging import Page
 
-SLUG_CHARACTERS = 100
-NEWEST_FIRST = ("-published_at", "-id")
-
-
-def visible() -> QuerySet[Content]:
-    """Everything that readers may see: the one predicate that every path goes through."""
-    return Content.filter(status=ContentStatus.PUBLISHED)
+LARGEST_FACETS = 100
 
 
-async def contents(first: int, after: str | None) -> paging.Page[Content]:
-    """One page of what readers may see, newest first; raises `paging.BadPage`."""
-    return await paging.page(
-        visible(), order=NEWEST_FIRST, name="contents", first=first, after=after
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A content as somebody sees it: everything of the version shown but its text, which is asked
+    for apart once `access` grants it."""
+
+    id: int
+    slug: str
+    kind: ContentKind
+    status: ContentStatus
+    locale: str
+    version: int  # the newest that the reader may know of
+    published_version: int | None
+    pending_status: ContentStatus | None
+    scheduled_at: datetime | None
+    review_note: str | None
+    author_id: int | None
+    published_at: datetime | None
+    created_at: datetime
+    version_id: int
+    title: str
+    summary: str
+    cover_url: str | None
+    share_text: str | None
+    audience: Audience
+    min_tier_id: int | None
+    updated_at: datetime
+    access: AccessReason
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The body of a version."""
+
+    body: str
+    html: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """How many contents of a list are under a tag."""
+
+    tag: Tag
+    count: int
+
+
+_OF_CONTENT = [
+    "id",
+    "slug",
+    "kind",
+    "status",
+    "locale",
+    "published_version",
+    "pending_status",
+    "scheduled_at",
+    "review_note",
+    "author_id",
+    "published_at",
+    "created_at",
+]
+_OF_VERSION = [
+    "version",
+    "title",
+    "summary",
+    "cover_url",
+    "share_text",
+    "audience",
+    "min_tier_id",
+    "updated_at",
+]
+COLUMNS = ", ".join(
+    [f"c.{name}" for name in _OF_CONTENT]
+    + [f"v.{name}" for name in _OF_VERSION]
+    + ["v.id AS version_id"]
+)
+_OF_EDITORS = ("pending_status", "scheduled_at", "review_note")
+_INSTANTS = ("scheduled_at", "published_at", "created_at", "updated_at")
+
+
+def _piece(row: dict[str, Any], reader: Reader) -> Piece:
+    for name in _INSTANTS:
+        row[name] = instant(row[name])
+    if not reader.editor:
+        row |= dict.fromkeys(_OF_EDITORS)
+    row["kind"] = ContentKind(row["kind"])
+    row["status"] = ContentStatus(row["status"])
+    row["audience"] = Audience(row["audience"])
+    row["pending_status"] = row["pending_status"] and ContentStatus(row["pending_status"])
+    return Piece(**row, access=gate.access(reader, row["audience"], row["min_tier_id"]))
+
+
+def instant(value: Any) -> Any:
+    """An instant as the database gave it: SQLite gives text."""
+    return datetime.fromisoformat(value).astimezone(UTC) if isinstance(value, str) else value
+
+
+async def _pieces(reader: Reader, condition: str, *values: Any) -> Sequence[Piece]:
+    found = await database.rows(
+        f"SELECT {COLUMNS} FROM {filters.source(reader)} "
+        f"WHERE {gate.visible(reader)} AND {condition}",
+        *values,
+    )
+    return [_piece(row, reader) for row in found]
+
+
+async def by_slug(reader: Reader, slug: str) -> Piece | None:
+    """The content with this slug, or that had it once, if the reader may see it."""
+    folded = fold(slug)
+    if not storable(folded, SLUG_CHARACTERS):
+        return None
+    named = "c.id = (SELECT content_id FROM content_slug WHERE slug = $1)"
+    found = await _pieces(reader, named, folded)
+    return found[0] if found else None
+
+
+async def by_ids(reader: Reader, content_ids: Collection[int]) -> Mapping[int, Piece]:
+    """Those of the contents that the reader may see, in one statement."""
+    marks = Statement()
+    found = await _pieces(reader, f"c.id IN ({marks.marks([*content_ids])})", *marks.values)
+    return {piece.id: piece for piece in found}
+
+
+async def contents(
+    reader: Reader,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    *,
+    where: Where = EVERYTHING_PUBLISHED,
+    order: Order = NEWEST_FIRST,
+) -> Page[Piece]:
+    """One page of what the reader may see and asks for, in one statement; raises
+    `paging.BadPage`."""
+    keyset = filters.keyset(where, order)
+    window = keyset.window(first, after, last, before)
+    marks = Statement()
+    conditions = [filters.conditions(reader, where, marks), *keyset.conditions(window, marks.mark)]
+    found = await database.rows(
+        f"SELECT {COLUMNS} FROM {filters.source(reader)} WHERE {' AND '.join(conditions)} "
+        f"ORDER BY {keyset.order_by(window)} LIMIT {window.size + 1}",
+        *marks.values,
+    )
+    pieces = [_piece(row, reader) for row in found]
+    return keyset.page(window, pieces, lambda piece: (_place(piece, order.field), piece.id))
+
+
+def _place(piece: Piece, by: OrderField) -> Any:
+    if by is OrderField.TITLE:
+        return piece.title
+    if by is OrderField.UPDATED_AT:
+        return piece.updated_at
+    return piece.published_at or piece.created_at
+
+
+async def count(reader: Reader, where: Where = EVERYTHING_PUBLISHED) -> int:
+    """How many contents all the pages hold together."""
+    marks = Statement()
+    condition = filters.conditions(reader, where, marks)
+    [row] = await database.rows(
+        f"SELECT COUNT(*) AS n FROM {filters.source(reader)} WHERE {condition}", *marks.values
+    )
+    return row["n"]
+
+
+async def facets(reader: Reader, where: Where, dimension: Dimension, first: int) -> Sequence[Facet]:
+    """The tags of a dimension with how many contents of the list are under each, those with none
+    left out: highest first, then by slug. Raises `paging.BadPage` unless `first` is 1 to 100."""
+    if not 1 <= first <= LARGEST_FACETS:
+        raise paging.BadPage(f"`first` must be from 1 to {LARGEST_FACETS}, not {first}")
+    marks = Statement()
+    condition = filters.conditions(reader, where, marks)
+    found = await database.rows(
+        f"""
+        SELECT t.id, t.dimension, t.slug, t.name, t.parent_id, COUNT(*) AS n
+        FROM content_tag ct JOIN tag t ON t.id = ct.tag_id
+        WHERE t.dimension = {marks.mark(dimension)} AND ct.{gate.tagged(reader)}
+        AND ct.content_id IN (SELECT c.id FROM {filters.source(reader)} WHERE {condition})
+        GROUP BY t.id
+        """,
+        *marks.values,
+    )
+    found.sort(key=lambda row: (-row["n"], row["slug"]))
+    return [Facet(_tag(row), row["n"]) for row in found[:first]]
+
+
+def _tag(row: Mapping[str, Any]) -> Tag:
+    return Tag(
+        id=row["id"],
+        dimension=Dimension(row["dimension"]),
+        slug=row["slug"],
+        name=row["name"],
+        parent_id=row["parent_id"],
     )
 
 
-async def count() -> int:
-    """How many pieces all the pages hold together."""
-    return await visible().count()
-
-
-async def by_slug(slug: str) -> Content | None:
-    """The piece, if readers may see it."""
-    return await visible().get_or_none(slug=slug) if storable(slug, SLUG_CHARACTERS) else None
-
-
-async def by_id(content_id: int) -> Content | None:
-    """The piece, if readers may see it."""
-    return await visible().get_or_none(id=content_id)
-
-
-async def tags_by_content(content_ids: Collection[int]) -> Mapping[int, Sequence[Tag]]:
-    """The tags of each piece by slug, in one statement."""
-    links = await (
-        ContentTag.filter(content_id__in=set(content_ids))
-        .select_related("tag")
-        .order_by("tag__slug")
+async def texts(version_ids: Collection[int]) -> Mapping[int, Text]:
+    """The bodies of these versions, in one statement. Ask for what `Piece.access` grants alone."""
+    marks = Statement()
+    found = await database.rows(
+        "SELECT id, body, body_html FROM content_version "
+        f"WHERE id IN ({marks.marks([*version_ids])})",
+        *marks.values,
     )
-    found: dict[int, list[Tag]] = {content_id: [] for content_id in content_ids}
-    for link in links:
-        found[link.content_id].append(link.tag)
-    return found
+    return {row["id"]: Text(row["body"], row["body_html"]) for row in found}
+
+
+async def tags_by_version(version_ids: Collection[int]) -> Mapping[int, Sequence[Tag]]:
+    """The tags that each version carries, by slug, in one statement."""
+    marks = Statement()
+    found = await database.rows(
+        "SELECT vt.version_id, t.* FROM version_tag vt JOIN tag t ON t.id = vt.tag_id "
+        f"WHERE vt.version_id IN ({marks.marks([*version_ids])})",
+        *marks.values,
+    )
+    found.sort(key=lambda row: row["slug"])
+    return _grouped(version_ids, ((row["version_id"], _tag(row)) for row in found))
+
+
+async def media_by_version(version_ids: Collection[int]) -> Mapping[int, Sequence[Media]]:
+    """The media of each version in their order, in one statement."""
+    found = await (
+        VersionMedia.filter(version_id__in=set(version_ids))
+        .select_related("media")
+        .order_by("version_id", "place")
+    )
+    return _grouped(version_ids, ((row.version_id, row.media) for row in found))
+
+
+def _grouped(keys: Collection[int], pairs: Iterable[tuple[int, Any]]) -> dict[int, list[Any]]:
+    groups: dict[int, list[Any]] = {key: [] for key in keys}
+    for key, value in pairs:
+        groups[key].append(value)
+    return groups

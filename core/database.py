@@ -63,7 +63,7 @@ def config(url: str) -> dict[str, Any]:
 
 
 def _apps() -> dict[str, dict[str, Any]]:
-    models = {"core": ["core.outbox", "core.jobs"]}
+    models = {"core": ["core.outbox", "core.jobs", "core.audit"]}
     return {
         room: {
             "models": models.get(room, [f"{room}.models"]),

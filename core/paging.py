@@ -3,7 +3,7 @@
 import base64
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -14,6 +14,7 @@ from tortoise.queryset import QuerySet
 
 from core.errors import storable
 
+USUAL_PAGE = 20
 LARGEST_PAGE = 100
 LARGEST_KEY = 2**63 - 1
 UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
@@ -63,6 +64,87 @@ async def page(
         for row in found[:first]
     ]
     return Page(edges, has_next=len(found) > first, has_previous=after is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which page of a list is asked for: `size` rows from its front, or `backwards` from its end,
+    of what lies behind the values `after` and before the values `before`."""
+
+    size: int
+    backwards: bool = False
+    after: Sequence[Any] | None = None
+    before: Sequence[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keyset:
+    """An order of rows for lists in plain SQL: `columns` are its expressions, all ascending or all
+    `descending`, the last one unique; `kinds` are their types. `name` says which list this is: a
+    cursor of another one is refused, so what filters the list belongs into it."""
+
+    name: str
+    columns: Sequence[str]
+    kinds: Sequence[type]
+    descending: bool = False
+
+    def window(
+        self,
+        first: int | None,
+        after: str | None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> Window:
+        """The page that is asked for; the first 20 where neither size is given.
+
+        Raises `BadPage` for both sizes, for one outside 1 to 100, and for a cursor that is not of
+        this list.
+        """
+        if first is not None and last is not None:
+            raise BadPage("give `first` or `last`, not both")
+        name, size = ("first", first) if last is None else ("last", last)
+        size = USUAL_PAGE if size is None else size
+        if not 1 <= size <= LARGEST_PAGE:
+            raise BadPage(f"`{name}` must be from 1 to {LARGEST_PAGE}, not {size}")
+        return Window(
+            size,
+            last is not None,
+            None if after is None else decode(self.name, after, self.kinds),
+            None if before is None else decode(self.name, before, self.kinds),
+        )
+
+    def conditions(self, window: Window, mark: Callable[[Any], str]) -> Sequence[str]:
+        """What keeps a row inside the window, in SQL; `mark` gives the placeholder of a value."""
+        behind, ahead = ("<", ">") if self.descending else (">", "<")
+        bounds = ((window.after, behind), (window.before, ahead))
+        left = ", ".join(self.columns)
+        return [
+            f"({left}) {comparison} ({', '.join(mark(value) for value in values)})"
+            for values, comparison in bounds
+            if values is not None
+        ]
+
+    def order_by(self, window: Window) -> str:
+        """How to read the rows of the window, in SQL: from its end where that is asked for."""
+        direction = "DESC" if self.descending != window.backwards else "ASC"
+        return ", ".join(f"{column} {direction}" for column in self.columns)
+
+    def page(
+        self, window: Window, found: Sequence[T], values: Callable[[T], Sequence[Any]]
+    ) -> Page[T]:
+        """The page made of up to `size + 1` rows as they were read; `values` are those of the
+        order in a row."""
+        more = len(found) > window.size
+        kept = found[: window.size]
+        edges = [Edge(row, encode(self.name, values(row))) for row in kept]
+        if window.backwards:
+            edges.reverse()
+        ahead, behind = window.after is not None, window.before is not None
+        return Page(
+            edges,
+            has_next=behind or (more and not window.backwards),
+            has_previous=ahead or (more and window.backwards),
+        )
 
 
 def _behind(order: Sequence[str], values: Sequence[Any]) -> Q:

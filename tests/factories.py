@@ -1,9 +1,14 @@
 """Makes what tests start from, through the same functions as the product."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Unpack
 
 from api import demo
+from content import library, lifecycle
+from content.drafts import Given
+from content.library import NewContent
+from content.models import ContentKind, ContentStatus
 from core import codes
 from members import identity, tiers
 from members.models import DowngradePolicy, Member, Role
@@ -47,6 +52,32 @@ async def link(owner: Member, of: Program, code: str | None = None) -> Link:
         now=NOW,
         code=code or codes.new(),
     )
+
+
+async def piece(
+    slug: str,
+    *,
+    status: ContentStatus = ContentStatus.PUBLISHED,
+    at: datetime = NOW,
+    author_id: int | None = None,
+    kind: ContentKind = ContentKind.ARTICLE,
+    locale: str = "zh-CN",
+    **given: Unpack[Given],
+) -> int:
+    """A content, brought to this status by an editor at this instant; its id."""
+    author_id = author_id or (await person("ed", Role.REVIEWER)).member.id
+    given = {"title": slug.title(), **given}
+    content_id = await library.create(NewContent(slug, kind, locale), given, author_id, at)
+    if status is ContentStatus.IN_REVIEW:
+        await lifecycle.submit(content_id, author_id, at)
+    if status is ContentStatus.SCHEDULED:
+        later = at + timedelta(days=1)
+        await lifecycle.publish(content_id, 1, later, author_id, at)
+    if status in {ContentStatus.PUBLISHED, ContentStatus.ARCHIVED}:
+        await lifecycle.publish(content_id, 1, None, author_id, at)
+    if status is ContentStatus.ARCHIVED:
+        await lifecycle.archive(content_id, author_id, at)
+    return content_id
 
 
 async def ladder(downgrade: DowngradePolicy = DowngradePolicy.IMMEDIATE) -> None:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from content.models import Content, ContentKind, ContentStatus
 from core import database
 from members.models import Role
 from tests import factories
@@ -40,19 +39,7 @@ def all_of(code: str | None) -> dict[str, str | None]:
 
 
 async def article_by(author: factories.Person) -> None:
-    await Content.create(
-        slug="tea",
-        kind=ContentKind.ARTICLE,
-        status=ContentStatus.PUBLISHED,
-        locale="en",
-        title="Tea",
-        summary="",
-        body="",
-        author=author.member,
-        published_at=factories.NOW,
-        created_at=factories.NOW,
-        updated_at=factories.NOW,
-    )
+    await factories.piece("tea", author_id=author.member.id, title="Tea")
 
 
 @on_sqlite_alone

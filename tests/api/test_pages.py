@@ -1,10 +1,8 @@
 """The page of a content, over real HTTP: what previews read, and what an editor cannot make run."""
 
-from typing import Any
-
 from structlog.testing import capture_logs
 
-from content.models import Content, ContentKind, ContentStatus
+from content.models import ContentStatus
 from tests import factories
 from tests.api.books import on_sqlite_alone
 from tests.client import Api
@@ -26,23 +24,8 @@ BODY = """## How we pick
 """
 
 
-async def piece(slug: str, **fields: Any) -> Content:
-    made: dict[str, Any] = {
-        "kind": ContentKind.ARTICLE,
-        "status": ContentStatus.PUBLISHED,
-        "locale": "zh-CN",
-        "title": "Tea",
-        "summary": "A teaser",
-        "body": "",
-        "published_at": factories.NOW,
-        "created_at": factories.NOW,
-        "updated_at": factories.NOW,
-    }
-    return await Content.create(slug=slug, **(made | fields))
-
-
 async def test_a_page_has_what_a_link_preview_reads(live: Api) -> None:
-    await piece("明前-绿茶", title="明前茶 & more", summary='A "fine" <tea>', body=BODY)
+    await factories.piece("明前-绿茶", title="明前茶 & more", summary='A "fine" <tea>', body=BODY)
     response = await live.http.get("/c/明前-绿茶")
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/html; charset=utf-8"
@@ -60,11 +43,10 @@ async def test_a_page_has_what_a_link_preview_reads(live: Api) -> None:
 
 @on_sqlite_alone
 async def test_markdown_is_rendered_and_nothing_in_it_runs(live: Api) -> None:
-    await piece(
+    await factories.piece(
         "tea",
         title='<script>alert("title")</script>',
         summary='"><script>alert("summary")</script>',
-        locale='"><script>',
         body=BODY,
     )
     response = await live.http.get("/c/tea")
@@ -87,14 +69,14 @@ async def test_markdown_is_rendered_and_nothing_in_it_runs(live: Api) -> None:
 
 @on_sqlite_alone
 async def test_a_title_may_hold_the_placeholders_of_the_template(live: Api) -> None:
-    await piece("tea", title="$body ${summary} $$", body="costs $5 and $title")
+    await factories.piece("tea", title="$body ${summary} $$", body="costs $5 and $title")
     text = (await live.http.get("/c/tea")).text
     assert "<h1>$body ${summary} $$</h1>" in text
     assert "<p>costs $5 and $title</p>" in text
 
 
 async def test_drafts_and_unknown_slugs_are_not_found(live: Api) -> None:
-    await piece("draft", status=ContentStatus.DRAFT, title="Secret plans")
+    await factories.piece("draft", status=ContentStatus.DRAFT, title="Secret plans")
     for slug in ("draft", "nobody", "明前", "x" * 100, "%ff", "Draft"):
         response = await live.http.get(f"/c/{slug}")
         assert response.status_code == 404, slug

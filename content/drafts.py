@@ -1,0 +1,192 @@
+"""Owns what a version says: checking what an editor gives, and keeping it as a version."""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypedDict
+from urllib.parse import urlsplit
+
+from content import rendering, tagging
+from content.errors import LimitExceeded, MediaNotFound, TierNotFound
+from content.models import (
+    Audience,
+    Content,
+    ContentVersion,
+    Media,
+    VersionMedia,
+    VersionTag,
+)
+from core.errors import Invalid, Required, TooLong, storable, text
+from members.models import Tier
+
+TITLE_CHARACTERS = 300
+SUMMARY_CHARACTERS = 2_000
+BODY_CHARACTERS = 500_000
+SHARE_TEXT_CHARACTERS = 2_000
+URL_CHARACTERS = 2_000
+TIER_CHARACTERS = 40
+MOST_MEDIA = 100
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+class Given(TypedDict, total=False):
+    """What an editor gives of a version; what is missing stays as it is, or is empty at first.
+
+    `tags` are slugs, `media` ids, `min_tier` is a tier's code.
+    """
+
+    title: str
+    summary: str
+    body: str
+    cover_url: str | None
+    share_text: str | None
+    audience: Audience
+    min_tier: str | None
+    tags: Sequence[str]
+    media: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a version says, checked, with everything found that it refers to."""
+
+    title: str
+    summary: str = ""
+    body: str = ""
+    cover_url: str | None = None
+    share_text: str | None = None
+    audience: Audience = Audience.EVERYONE
+    min_tier_id: int | None = None
+    tags: Mapping[int, str] = field(default_factory=dict)  # slugs by id
+    media: Sequence[int] = ()
+
+
+async def begun(given: Given) -> Draft:
+    """The first draft of a content; raises as `changed`, and `Required` without a title."""
+    return await changed(Draft(title=""), {"title": "", **given})
+
+
+async def changed(draft: Draft, given: Given) -> Draft:
+    """The draft with what is given in place of what it says.
+
+    Raises `TagNotFound`, `TierNotFound`, `MediaNotFound`, `LimitExceeded`, and mistakes of form,
+    each with the field.
+    """
+    if "title" in given:
+        draft = replace(draft, title=text(given["title"], "title", most=TITLE_CHARACTERS))
+    if "summary" in given:
+        draft = replace(draft, summary=prose(given["summary"], "summary", most=SUMMARY_CHARACTERS))
+    if "body" in given:
+        draft = replace(draft, body=prose(given["body"], "body", most=BODY_CHARACTERS))
+    if "cover_url" in given:
+        draft = replace(draft, cover_url=_url(given["cover_url"], "coverUrl"))
+    if "share_text" in given:
+        words = prose(given["share_text"] or "", "shareText", most=SHARE_TEXT_CHARACTERS)
+        draft = replace(draft, share_text=words or None)
+    if "audience" in given:
+        draft = replace(draft, audience=given["audience"])
+    if "min_tier" in given:
+        draft = replace(draft, min_tier_id=await _tier(given["min_tier"]))
+    if "tags" in given:
+        draft = replace(draft, tags=await tagging.ids_of(given["tags"], "tags"))
+    if "media" in given:
+        draft = replace(draft, media=await _media(given["media"]))
+    return draft
+
+
+def prose(value: str, field: str, *, most: int) -> str:
+    """A text of several lines, which may be empty, without outer blanks; raises `TooLong`, and
+    `Invalid` with another control character than line ends and tabs or half a surrogate pair."""
+    value = value.replace("\r\n", "\n").strip()
+    if len(value) > most:
+        raise TooLong(f"This has {len(value)} characters; at most {most} are stored.", field)
+    if _CONTROLS.search(value) or not storable(value):
+        raise Invalid("This must be whole Unicode characters without control characters.", field)
+    return value
+
+
+def note(value: str, field: str) -> str:
+    """Such a text that must say something; raises `Required` too."""
+    value = prose(value, field, most=SUMMARY_CHARACTERS)
+    if not value:
+        raise Required("This must not be empty.", field)
+    return value
+
+
+def _url(value: str | None, field: str) -> str | None:
+    if value is None:
+        return None
+    value = text(value, field, most=URL_CHARACTERS)
+    try:
+        parts = urlsplit(value)
+        web = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError as error:
+        raise Invalid("This is no address.", field) from error
+    ours = not parts.scheme and not parts.netloc and value.startswith("/")
+    if not (web or ours) or "\\" in value or " " in value:
+        raise Invalid("This is an address that begins with https:// or, of ours, with /.", field)
+    return value
+
+
+async def _tier(code: str | None) -> int | None:
+    if code is None:
+        return None
+    known = storable(code, TIER_CHARACTERS)
+    tier = await Tier.get_or_none(code=code, rank__gte=0) if known else None
+    if tier is None:
+        raise TierNotFound(code, "minTier")
+    return tier.id
+
+
+async def _media(ids: Sequence[int]) -> Sequence[int]:
+    if len(ids) > MOST_MEDIA:
+        raise LimitExceeded(len(ids), MOST_MEDIA, "media")
+    if await Media.filter(id__in=ids).count() != len(set(ids)):
+        raise MediaNotFound("media")
+    return ids
+
+
+async def load(row: ContentVersion) -> Draft:
+    """What the version says, to go on from."""
+    tags = await VersionTag.filter(version_id=row.id).select_related("tag")
+    media = await VersionMedia.filter(version_id=row.id).order_by("place")
+    return Draft(
+        title=row.title,
+        summary=row.summary,
+        body=row.body,
+        cover_url=row.cover_url,
+        share_text=row.share_text,
+        audience=row.audience,
+        min_tier_id=row.min_tier_id,
+        tags={each.tag_id: each.tag.slug for each in tags},
+        media=[each.media_id for each in media],
+    )
+
+
+async def keep(content: Content, draft: Draft, actor_id: int | None, now: datetime) -> None:
+    """Writes the draft as the version of the content that `content.version` names; belongs into a
+    unit of work. The body is rendered here and never again."""
+    version = await ContentVersion.create(
+        content_id=content.id,
+        version=content.version,
+        title=draft.title,
+        summary=draft.summary,
+        body=draft.body,
+        body_html=await asyncio.to_thread(rendering.html, draft.body),
+        cover_url=draft.cover_url,
+        share_text=draft.share_text,
+        audience=draft.audience,
+        min_tier_id=draft.min_tier_id,
+        saved_by_id=actor_id,
+        saved_at=now,
+        updated_at=now,
+    )
+    await VersionTag.bulk_create(
+        VersionTag(version_id=version.id, tag_id=tag_id) for tag_id in draft.tags
+    )
+    await VersionMedia.bulk_create(
+        VersionMedia(version_id=version.id, media_id=media_id, place=place)
+        for place, media_id in enumerate(draft.media)
+    )

@@ -1,0 +1,92 @@
+"""The mistakes that this room answers with."""
+
+from content.models import ContentStatus
+from core.errors import Invalid, Mistake, NotFound
+
+
+class SlugTaken(Mistake):
+    """Another content or tag has this slug, or had it once: old slugs go on working."""
+
+    code = "NOT_UNIQUE"
+
+    def __init__(self, slug: str, *field: str) -> None:
+        super().__init__(f"The slug {slug} belongs to another one, or did once.", *field)
+
+
+class StaleVersion(Mistake):
+    """Somebody has saved since the version that the caller knows."""
+
+    code = "STALE_VERSION"
+
+    def __init__(self, newest: int) -> None:
+        super().__init__(
+            f"Somebody saved version {newest} meanwhile; look at it and try again.",
+            "expectedVersion",
+        )
+
+
+class InvalidTransition(Mistake):
+    """The workflow has no such step from where the content is."""
+
+    code = "INVALID_TRANSITION"
+
+    def __init__(self, action: str, status: ContentStatus) -> None:
+        super().__init__(f"{action} is not possible while it is {status}.")
+
+
+class LimitExceeded(Mistake):
+    """A list above its limit."""
+
+    code = "LIMIT_EXCEEDED"
+
+    def __init__(self, count: int, most: int, *field: str) -> None:
+        super().__init__(f"These are {count}; at most {most} go together.", *field)
+
+
+class ContentNotFound(NotFound):
+    """No content has this id."""
+
+    def __init__(self, *field: str) -> None:
+        super().__init__("There is no such content.", *field)
+
+
+class VersionNotFound(NotFound):
+    """The content has no such version."""
+
+    def __init__(self, version: int, *field: str) -> None:
+        super().__init__(f"This content has no version {version}.", *field)
+
+
+class TagNotFound(NotFound):
+    """No tag has, or ever had, one of these slugs."""
+
+    def __init__(self, slugs: str, *field: str) -> None:
+        super().__init__(f"There is no tag {slugs}.", *field)
+
+
+class TierNotFound(NotFound):
+    """The current rules have no tier with this code."""
+
+    def __init__(self, code: str, *field: str) -> None:
+        super().__init__(f"There is no tier {code}.", *field)
+
+
+class MediaNotFound(NotFound):
+    """No medium has this id."""
+
+    def __init__(self, *field: str) -> None:
+        super().__init__("There is no such medium.", *field)
+
+
+class ParentElsewhere(Invalid):
+    """A tag stands below a tag of its own dimension alone."""
+
+    def __init__(self, *field: str) -> None:
+        super().__init__("A tag and its parent belong to one dimension.", *field)
+
+
+class TagCycle(Invalid):
+    """A tag cannot stand below itself."""
+
+    def __init__(self, *field: str) -> None:
+        super().__init__("A tag cannot stand below itself.", *field)

@@ -1,0 +1,103 @@
+"""Owns who may see which content and read which body: decided once per viewer, for every path.
+
+A reader sees the published version of what is PUBLISHED; an editor sees the newest version of
+everything. In SQL the content is `c` and the version of it that is shown is `v`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from content.models import Audience, ContentStatus
+from core import database
+from members.identity import Viewer
+from members.models import Role
+
+# Every human role but MEMBER and KOC.
+INSIDERS = frozenset(Role) - {Role.MEMBER, Role.KOC, Role.SERVICE}
+
+
+class AccessReason(StrEnum):
+    """Whether a body may be read, and if not, the first thing that is missing."""
+
+    GRANTED = "GRANTED"
+    SIGN_IN_REQUIRED = "SIGN_IN_REQUIRED"
+    TIER_REQUIRED = "TIER_REQUIRED"
+    AUDIENCE_EXCLUDED = "AUDIENCE_EXCLUDED"
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What somebody may see of the library. The default is somebody who is not signed in."""
+
+    signed_in: bool = False
+    insider: bool = False  # sees STAFF contents and reads every body
+    editor: bool = False  # sees the newest versions, whatever their status; an insider too
+    tiers: frozenset[int] = frozenset()  # ids of its own tier and those below
+    audiences: frozenset[Audience] = frozenset({Audience.EVERYONE})  # whose bodies it may read
+
+
+ANYBODY = Reader()
+
+# A tier that the rules have left out has a rank below zero, and opens nothing.
+_STANDING = """
+SELECT s.spend_minor > 0 AS buyer, t.id AS tier_id
+FROM standing s
+LEFT JOIN tier own ON own.id = s.tier_id
+LEFT JOIN tier t ON t.rank BETWEEN 0 AND own.rank
+WHERE s.member_id = $1
+"""
+
+
+async def reader(viewer: Viewer | None) -> Reader:
+    """What the viewer may see, in at most one statement; None is somebody not signed in."""
+    if viewer is None:
+        return ANYBODY
+    if viewer.roles & INSIDERS:
+        editor = Role.EDITOR in viewer.roles
+        return Reader(True, insider=True, editor=editor, audiences=frozenset(Audience))
+    standing = await database.rows(_STANDING, viewer.member_id)
+    bought = Audience.BUYERS if standing and standing[0]["buyer"] else Audience.NON_BUYERS
+    return Reader(
+        signed_in=True,
+        tiers=frozenset(row["tier_id"] for row in standing if row["tier_id"] is not None),
+        audiences=frozenset({Audience.EVERYONE, bought}),
+    )
+
+
+def access(reader: Reader, audience: Audience, min_tier_id: int | None) -> AccessReason:
+    """Whether the reader may read the body of what it sees; `readable` in Python."""
+    if reader.insider:
+        return AccessReason.GRANTED
+    if not reader.signed_in and (min_tier_id is not None or audience not in reader.audiences):
+        return AccessReason.SIGN_IN_REQUIRED
+    if min_tier_id is not None and min_tier_id not in reader.tiers:
+        return AccessReason.TIER_REQUIRED
+    granted = audience in reader.audiences
+    return AccessReason.GRANTED if granted else AccessReason.AUDIENCE_EXCLUDED
+
+
+def version(reader: Reader) -> str:
+    """The column of `c` with the version that the reader sees, in SQL."""
+    return "c.version" if reader.editor else "c.published_version"
+
+
+def visible(reader: Reader) -> str:
+    """The condition for the reader to see a content at all, in SQL."""
+    if reader.editor:
+        return "TRUE"
+    published = f"c.status = '{ContentStatus.PUBLISHED}'"
+    return published if reader.insider else f"{published} AND v.audience <> '{Audience.STAFF}'"
+
+
+def readable(reader: Reader) -> str:
+    """The condition for the reader to read the body of what it sees; `access` in SQL."""
+    if reader.insider:
+        return "TRUE"
+    tiers = ", ".join(str(each) for each in sorted(reader.tiers)) or "NULL"
+    audiences = ", ".join(f"'{each}'" for each in sorted(reader.audiences))
+    return f"(v.min_tier_id IS NULL OR v.min_tier_id IN ({tiers})) AND v.audience IN ({audiences})"
+
+
+def tagged(reader: Reader) -> str:
+    """The column of the index by tag that holds for what the reader sees."""
+    return "editors" if reader.editor else "readers"

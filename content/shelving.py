@@ -1,0 +1,72 @@
+"""Owns the index by tag (`ContentTag`) and the closure of the tag trees (`TagAncestor`), both made
+from the rows that editors write."""
+
+from core import database
+
+# Every path from a tag up to its root, the tag itself included.
+_CLOSURE = """
+INSERT INTO tag_ancestor (tag_id, ancestor_id)
+WITH RECURSIVE up (tag_id, ancestor_id) AS (
+    SELECT id, id FROM tag
+    UNION ALL
+    SELECT up.tag_id, tag.parent_id FROM up JOIN tag ON tag.id = up.ancestor_id
+    WHERE tag.parent_id IS NOT NULL
+)
+SELECT tag_id, ancestor_id FROM up
+"""
+_SHELVE = """
+INSERT INTO content_tag (content_id, tag_id, readers, editors)
+SELECT c.id, a.ancestor_id,
+    MAX(CASE WHEN v.version = c.published_version THEN 1 ELSE 0 END) = 1,
+    MAX(CASE WHEN v.version = c.version THEN 1 ELSE 0 END) = 1
+FROM content c
+JOIN content_version v ON v.content_id = c.id AND v.version IN (c.version, c.published_version)
+JOIN version_tag vt ON vt.version_id = v.id
+JOIN tag_ancestor a ON a.tag_id = vt.tag_id
+WHERE c.id IN ({which})
+GROUP BY c.id, a.ancestor_id
+"""
+# By what the versions say, and not by the index, which is being made anew.
+_CARRYING = """
+SELECT v.content_id FROM tag_ancestor a
+JOIN version_tag vt ON vt.tag_id = a.tag_id
+JOIN content_version v ON v.id = vt.version_id
+WHERE a.ancestor_id = $1
+"""
+
+
+async def shelve(*content_ids: int) -> None:
+    """Puts the contents under the tags of what readers and editors see of them now."""
+    if content_ids:
+        await _shelve(", ".join(map(str, content_ids)))
+
+
+async def shelve_under(tag_id: int) -> None:
+    """Puts every content with a tag of this one's subtree under its tags anew."""
+    await _shelve(_CARRYING, tag_id)
+
+
+async def _shelve(which: str, *values: int) -> None:
+    await database.execute(f"DELETE FROM content_tag WHERE content_id IN ({which})", *values)
+    await database.execute(_SHELVE.format(which=which), *values)
+
+
+async def grow(tag_id: int, parent_id: int | None) -> None:
+    """Adds a new tag, with nothing below it yet, to the closure."""
+    await database.execute(
+        "INSERT INTO tag_ancestor (tag_id, ancestor_id) SELECT id, id FROM tag WHERE id = $1",
+        tag_id,
+    )
+    if parent_id is not None:
+        await database.execute(
+            "INSERT INTO tag_ancestor (tag_id, ancestor_id) "
+            "SELECT CAST($1 AS BIGINT), ancestor_id FROM tag_ancestor WHERE tag_id = $2",
+            tag_id,
+            parent_id,
+        )
+
+
+async def regrow() -> None:
+    """Makes the closure of all trees anew: there are far fewer tags than contents."""
+    await database.execute("DELETE FROM tag_ancestor")
+    await database.execute(_CLOSURE)

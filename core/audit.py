@@ -1,0 +1,47 @@
+"""Owns the audit trail: who did what to what, and when."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from tortoise import fields
+from tortoise.models import Model
+
+
+class AuditEntry(Model):
+    """One act of somebody. Never changed."""
+
+    id = fields.BigIntField(primary_key=True)
+    at = fields.DatetimeField()
+    actor_id = fields.BigIntField(null=True)  # a member, a floor above; null: the platform itself
+    action = fields.CharField(max_length=60)  # in the API's words, such as contentPublish
+    subject_kind = fields.CharField(max_length=40)  # in the API's words, such as Content
+    subject_id = fields.BigIntField()
+    detail: Any = fields.JSONField()
+
+    class Meta:
+        table = "audit_entry"
+        indexes = (("subject_kind", "subject_id", "id"),)
+
+
+async def note(
+    action: str,
+    subject_kind: str,
+    subject_ids: Sequence[int],
+    *,
+    actor_id: int | None,
+    now: datetime,
+    detail: Mapping[str, Any],
+) -> None:
+    """Adds one entry for each subject to the running unit of work."""
+    await AuditEntry.bulk_create(
+        AuditEntry(
+            at=now,
+            actor_id=actor_id,
+            action=action,
+            subject_kind=subject_kind,
+            subject_id=subject_id,
+            detail=dict(detail),
+        )
+        for subject_id in subject_ids
+    )
