@@ -17,7 +17,7 @@ from api.nodes import (
     Node,
     OrderDirection,
     PageInfo,
-    number_of,
+    find_id,
     page_info,
     to_id,
 )
@@ -352,7 +352,7 @@ class ContentQuery:
         if slug is not None:
             piece = await reading.by_slug(await info.context.reader(), slug)
         else:
-            number = number_of("Content", id or "")
+            number = find_id("Content", id or "")
             piece = None if number is None else await info.context.content(number)
         return piece and Content.of(piece)
 

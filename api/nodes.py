@@ -36,25 +36,23 @@ def to_id(kind: str, number: int) -> strawberry.ID:
     return strawberry.ID(to_base64(kind, number))
 
 
-def from_id(kind: str, id: str, *field: str) -> int:
-    """The row behind an id; raises `NotFound` with the field for anything else."""
+def find_id(kind: str, id: str) -> int | None:
+    """The row behind an id; None for anything that is not an id of this kind."""
     try:
         found, number = from_base64(id)
-    except ValueError as error:
-        raise NotFound(f"This is no {kind} id.", *field) from error
+    except ValueError:
+        return None
     # int() would also take "+1", "1_0" and digits of other scripts.
     plain = number.isascii() and number.isdigit() and len(number) <= len(str(LARGEST_ID))
-    if found != kind or not plain or int(number) > LARGEST_ID:
+    return int(number) if found == kind and plain and int(number) <= LARGEST_ID else None
+
+
+def from_id(kind: str, id: str, *field: str) -> int:
+    """The row behind an id; raises `NotFound` with the field for anything else."""
+    number = find_id(kind, id)
+    if number is None:
         raise NotFound(f"This is no {kind} id.", *field)
-    return int(number)
-
-
-def number_of(kind: str, id: str) -> int | None:
-    """The row behind an id; None for anything else, to be looked up and not found."""
-    try:
-        return from_id(kind, id)
-    except NotFound:
-        return None
+    return number
 
 
 @strawberry.type(description="Where a page ends, and whether there is more.")
