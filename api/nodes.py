@@ -36,15 +36,21 @@ def to_id(kind: str, number: int) -> strawberry.ID:
     return strawberry.ID(to_base64(kind, number))
 
 
-def find_id(kind: str, id: str) -> int | None:
-    """The row behind an id; None for anything that is not an id of this kind."""
+def split_id(id: str) -> tuple[str, int] | None:
+    """The kind and the row behind an id; None for anything that is no id."""
     try:
-        found, number = from_base64(id)
+        kind, number = from_base64(id)
     except ValueError:
         return None
     # int() would also take "+1", "1_0" and digits of other scripts.
     plain = number.isascii() and number.isdigit() and len(number) <= len(str(LARGEST_ID))
-    return int(number) if found == kind and plain and int(number) <= LARGEST_ID else None
+    return (kind, int(number)) if plain and int(number) <= LARGEST_ID else None
+
+
+def find_id(kind: str, id: str) -> int | None:
+    """The row behind an id; None for anything that is not an id of this kind."""
+    found = split_id(id)
+    return found[1] if found and found[0] == kind else None
 
 
 def from_id(kind: str, id: str, *field: str) -> int:

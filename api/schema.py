@@ -19,10 +19,12 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 from strawberry.types.execution import ExecutionContext, ExecutionResult, PreExecutionError
 
+from api.audit import AuditQuery
 from api.content import ContentQuery
 from api.context import Context
 from api.editing import EditingMutation, LifecycleMutation, TaggingMutation
 from api.errors import Refusal, Unauthenticated, as_json, formatted, refused
+from api.lookup import LookupQuery
 from api.members import MemberQuery
 from api.referral import ReferralMutation, ReferralQuery
 from api.scalars import SCALARS
@@ -38,7 +40,10 @@ DEEPEST_DOCUMENT = 100  # brackets; the parser calls itself for each
 BRACKETS = re.compile(r"[][{}()]")
 LARGEST_DOCUMENT_TOKENS = 2_000  # a kept document takes far more memory than its text
 
-Query = merge_types("Query", (MemberQuery, TierQuery, ContentQuery, TagQuery, ReferralQuery))
+Query = merge_types(
+    "Query",
+    (LookupQuery, MemberQuery, TierQuery, ContentQuery, TagQuery, ReferralQuery, AuditQuery),
+)
 Mutation = merge_types(
     "Mutation",
     (

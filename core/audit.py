@@ -1,11 +1,14 @@
 """Owns the audit trail: who did what to what, and when."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from tortoise import fields
 from tortoise.models import Model
+
+from core import paging
+from core.paging import Page
 
 
 class AuditEntry(Model):
@@ -45,3 +48,16 @@ async def note(
         )
         for subject_id in subject_ids
     )
+
+
+async def trail(
+    subject: tuple[str, int] | None, first: int, after: str | None
+) -> tuple[Page[AuditEntry], Callable[[], Awaitable[int]]]:
+    """One page of what was done, of one (kind, id) where given, newest first, and what counts it
+    all; raises `paging.BadPage`."""
+    query = AuditEntry.all()
+    if subject is not None:
+        query = query.filter(subject_kind=subject[0], subject_id=subject[1])
+    name = f"audit:{subject or ''}"
+    page = await paging.page(query, order=("-id",), name=name, first=first, after=after)
+    return page, query.count

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Unpack
 
 from api import demo
-from content import library, lifecycle
+from content import library, lifecycle, tagging
 from content.drafts import Given
 from content.library import NewContent
-from content.models import ContentKind, ContentStatus
+from content.models import ContentKind, ContentStatus, Dimension, Tag
+from content.tagging import NewTag
 from core import codes
 from members import identity, tiers
 from members.models import DowngradePolicy, Member, Role
@@ -52,6 +53,14 @@ async def link(owner: Member, of: Program, code: str | None = None) -> Link:
         now=NOW,
         code=code or codes.new(),
     )
+
+
+async def tag(
+    slug: str, parent: str | None = None, dimension: Dimension = Dimension.PRODUCT
+) -> Tag:
+    """A tag made by an editor; its name is its slug."""
+    editor = await person("ed", Role.REVIEWER)
+    return await tagging.create(NewTag(dimension, slug, slug, parent), editor.member.id, NOW)
 
 
 async def piece(
