@@ -185,6 +185,6 @@ async def live(settings: Settings) -> AsyncIterator[Api]:
         await stack.enter_async_context(serving(settings))
         if not settings.embedded:
             broker = worker.make_broker(settings)
-            bell = worker.Doorbell(broker)
+            bell = await stack.enter_async_context(worker.doorbell(broker))
             await stack.enter_async_context(worker.working(broker, bell))
         yield await stack.enter_async_context(Api(settings))

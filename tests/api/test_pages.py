@@ -2,7 +2,9 @@
 
 from structlog.testing import capture_logs
 
-from content.models import ContentStatus
+from content import library
+from content.models import Audience, ContentStatus
+from members.models import Role
 from tests import factories
 from tests.api.books import on_sqlite_alone
 from tests.client import Api
@@ -89,3 +91,36 @@ async def test_a_slug_that_no_database_can_hold_is_not_found(live: Api) -> None:
     with capture_logs():
         found = [(await live.http.get(f"/c/{slug}")).status_code for slug in ("x" * 101, "%00")]
     assert found == [404, 404]
+
+
+async def test_a_page_is_found_by_old_slugs_and_says_where_it_is_now(live: Api) -> None:
+    editor = (await factories.person("ed", Role.REVIEWER)).member.id
+    tea = await factories.piece("Old Tea", cover_url="/assets/tea.webp")
+    await library.update(tea, 1, {"title": "A draft"}, editor, factories.NOW, slug="新茶")
+    address = f"{live.settings.base_url}/c/%E6%96%B0%E8%8C%B6"
+    for slug in ("old-tea", "OLD TEA", "新茶"):
+        text = (await live.http.get(f"/c/{slug}")).text
+        assert f'<link rel="canonical" href="{address}">' in text
+        assert f'<meta property="og:url" content="{address}">' in text
+        picture = f"{live.settings.base_url}/assets/tea.webp"
+        assert f'<meta property="og:image" content="{picture}">' in text
+        assert "A draft" not in text
+
+
+@on_sqlite_alone
+async def test_a_gated_page_shows_its_teaser_and_what_is_missing(live: Api) -> None:
+    await factories.ladder()
+    await factories.piece("tea", summary="A teaser", body="The secret", min_tier="silver")
+    text = (await live.http.get("/c/tea")).text
+    assert '<p class="summary">A teaser</p>' in text
+    assert "Sign in to read on." in text
+    assert "The secret" not in text
+
+
+@on_sqlite_alone
+async def test_staff_content_has_no_page(live: Api) -> None:
+    await factories.piece("tea", title="Secret plans", audience=Audience.STAFF)
+    response = await live.http.get("/c/tea")
+    assert response.status_code == 404
+    assert "Secret plans" not in response.text
+    assert "Secret plans" not in (await live.http.get("/")).text
