@@ -46,6 +46,11 @@ LEFT JOIN tier own ON own.id = s.tier_id
 LEFT JOIN tier t ON t.rank BETWEEN 0 AND own.rank
 WHERE s.member_id = $1
 """
+_NAMED = """
+SELECT DISTINCT v.min_tier_id FROM content c
+JOIN content_version v ON v.content_id = c.id AND v.version IN (c.version, c.published_version)
+WHERE v.min_tier_id IS NOT NULL
+"""
 
 
 async def reader(viewer: Viewer | None) -> Reader:
@@ -62,6 +67,13 @@ async def reader(viewer: Viewer | None) -> Reader:
         tiers=frozenset(row["tier_id"] for row in standing if row["tier_id"] is not None),
         audiences=frozenset({Audience.EVERYONE, bought}),
     )
+
+
+async def tiers_named() -> frozenset[int]:
+    """The ids of the tiers that a published or newest version is gated by: rules cannot leave
+    these out."""
+    found = await database.rows(_NAMED)
+    return frozenset(row["min_tier_id"] for row in found)
 
 
 def access(reader: Reader, audience: Audience, min_tier_id: int | None) -> AccessReason:

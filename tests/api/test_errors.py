@@ -14,10 +14,14 @@ from tests import factories
 from tests.client import ORDER, Api
 
 CONTENTS = "{ contents { totalCount } }"
+LIBRARY = (
+    *("content_tag", "version_media", "version_tag", "content_version", "content_slug"),
+    "content",
+)
 
 
 def mistakes_of_the_rooms() -> Iterator[type[Mistake]]:
-    for name in ("core.errors", "members.errors", "referral.errors"):
+    for name in ("core.errors", "members.errors", "content.errors", "referral.errors"):
         for value in vars(importlib.import_module(name)).values():
             if isinstance(value, type) and issubclass(value, Mistake):
                 yield value
@@ -30,8 +34,8 @@ def test_every_mistake_of_a_room_has_a_code_that_the_api_knows() -> None:
 
 
 async def test_an_unexpected_error_is_masked_and_logged_with_its_request(live: Api) -> None:
-    await database.execute("DROP TABLE content_tag")
-    await database.execute("DROP TABLE content")
+    for table in LIBRARY:
+        await database.execute(f"DROP TABLE {table}")
 
     with capture_logs() as logged:
         response = await live.post(CONTENTS)
@@ -64,7 +68,7 @@ async def test_an_unexpected_error_in_a_mutation_writes_nothing(live: Api) -> No
 async def test_an_unexpected_error_outside_a_resolver_names_its_request_too(
     live: Api, path: str
 ) -> None:
-    for table in ("content_tag", "content", "session"):
+    for table in (*LIBRARY, "session"):
         await database.execute(f"DROP TABLE {table}")
     with capture_logs():
         response = await live.http.get(

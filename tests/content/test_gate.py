@@ -224,3 +224,16 @@ async def test_archiving_hides_at_once(opened: str) -> None:
     assert await reading.count(ANYBODY) == 1
     await lifecycle.archive(tea, editor, NOW)
     assert await reading.count(ANYBODY) == 0
+
+
+async def test_a_tier_is_named_as_long_as_somebody_sees_a_version_that_names_it(
+    opened: str,
+) -> None:
+    await factories.ladder()
+    editor = (await factories.person("ed", Role.REVIEWER)).member.id
+    tea = await factories.piece("tea", author_id=editor, min_tier="silver")
+    await library.update(tea, 1, {"min_tier": "gold"}, editor, NOW)
+    ids = {tier.code: tier.id for tier in await Tier.all()}
+    assert await gate.tiers_named() == {ids["silver"], ids["gold"]}
+    await lifecycle.publish(tea, 2, None, editor, NOW)
+    assert await gate.tiers_named() == {ids["gold"]}

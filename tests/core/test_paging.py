@@ -321,3 +321,50 @@ async def test_page_refuses_a_cursor_with_values_of_other_types(opened: str) -> 
     for values in OF_OTHER_TYPES:
         with pytest.raises(paging.BadPage):
             await page(1, paging.encode("list", values))
+
+
+KEYSET = paging.Keyset("list", ("at", "id"), (datetime, int), descending=True)
+
+
+@pytest.mark.parametrize("size", [1, 20, 100])
+def test_a_window_of_1_to_100_rows_is_taken_from_either_end(size: int) -> None:
+    assert KEYSET.window(size, None) == paging.Window(size)
+    assert KEYSET.window(None, None, size) == paging.Window(size, backwards=True)
+
+
+def test_a_window_without_a_size_is_the_first_20() -> None:
+    cursor = paging.encode("list", [NOW, 7])
+    assert KEYSET.window(None, None) == paging.Window(20)
+    assert KEYSET.window(None, None, None, cursor) == paging.Window(20, before=[NOW, 7])
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "said"),
+    [(0, None, "`first`"), (101, None, "`first`"), (None, 0, "`last`"), (None, 101, "`last`")],
+)
+def test_a_window_of_another_size_is_refused(
+    first: int | None, last: int | None, said: str
+) -> None:
+    with pytest.raises(paging.BadPage, match=said):
+        KEYSET.window(first, None, last)
+
+
+def test_both_sizes_and_cursors_of_other_lists_are_refused() -> None:
+    other = paging.encode("other", [NOW, 7])
+    for asked in ((1, None, 1, None), (1, other, None, None), (None, None, 1, other)):
+        with pytest.raises(paging.BadPage):
+            KEYSET.window(*asked)
+
+
+def test_a_window_reads_in_sql_as_what_lies_between_its_cursors() -> None:
+    marks: list[Any] = []
+
+    def mark(value: Any) -> str:
+        marks.append(value)
+        return f"${len(marks)}"
+
+    window = paging.Window(3, backwards=True, after=[NOW, 9], before=[NOW, 2])
+    assert KEYSET.conditions(window, mark) == ["(at, id) < ($1, $2)", "(at, id) > ($3, $4)"]
+    assert marks == [NOW, 9, NOW, 2]
+    assert KEYSET.order_by(window) == "at ASC, id ASC"
+    assert KEYSET.order_by(paging.Window(3)) == "at DESC, id DESC"
