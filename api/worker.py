@@ -6,7 +6,7 @@ The same pieces run inside the server (in-memory broker) and in processes of the
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator, Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from dramatiq.middleware import Middleware
 
 from api.settings import Settings
 from core import database, outbox
+from members import reevaluating, reviews
 from referral import conversions, crediting
 
 log = structlog.get_logger(__name__)
@@ -31,7 +32,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 QUEUE = "crediting"
-THREADS = 2  # batches in flight: one in the database while the other is decided
+THREADS = 3  # two batches in flight, beside a job that takes long
 IDLE_POLL_MS = 100  # the longest that a message waits for an idle consumer
 DEAD_DOORBELL_TTL_MS = 60_000
 REDIS_TIMEOUT_SECONDS = 5
@@ -84,29 +85,49 @@ def make_broker(settings: Settings) -> Broker:
     return RedisBroker(client=client, middleware=middleware, dead_message_ttl=DEAD_DOORBELL_TTL_MS)
 
 
+def _clock() -> datetime:
+    return datetime.now(UTC)
+
+
+# What a ring on each topic does: a batch, or a job; False where there was nothing to do.
+WORK: Mapping[str, Callable[[], Awaitable[bool]]] = {
+    conversions.TOPIC: lambda: crediting.work(_clock()),
+    reevaluating.TOPIC: lambda: reevaluating.work(_clock),
+    reviews.TOPIC: lambda: reviews.work(_clock()),
+}
+
+
+async def _more(topic: str) -> bool:
+    """Whether, after a batch, another one is due: rows that came meanwhile, or that had to wait
+    for this one since they are of its lane. Their own ring has found nothing to do."""
+    return topic == reviews.TOPIC or await outbox.waiting(topic, _clock()) is not None
+
+
 class Doorbell:
     """Tells the workers that something is due. What rings close together is one ring."""
 
     def __init__(self, broker: Broker) -> None:
-        actor = dramatiq.actor(broker=broker, queue_name=QUEUE, actor_name="credit")
-        self._actor = actor(self._credit)
-        self._due = 0
+        self._actors = {topic: self._actor(broker, topic) for topic in WORK}
+        self._due: dict[str, int] = {}
         self._rung = asyncio.Event()
         self._down = False
 
-    async def _credit(self, outbox_id: int) -> None:
-        """The actor: one batch, and another ring when there may be more, or when one failed:
-        what comes behind a bad row does not wait for it."""
-        more = True
-        try:
-            more = await crediting.work(datetime.now(UTC))
-        finally:
-            if more:
-                self.ring(conversions.TOPIC, outbox_id)
+    def _actor(self, broker: Broker, topic: str) -> dramatiq.Actor[[int], Any]:
+        async def work(outbox_id: int) -> None:
+            """One batch, and another ring when there is more, or when one failed: what comes
+            behind a bad row does not wait for it."""
+            more = topic != reviews.TOPIC  # reviews count no attempts: the sweeper tries again
+            try:
+                more = await WORK[topic]() and await _more(topic)
+            finally:
+                if more:
+                    self.ring(topic, outbox_id)
+
+        return dramatiq.actor(broker=broker, queue_name=QUEUE, actor_name=topic)(work)
 
     def ring(self, topic: str, outbox_id: int) -> None:
         """Rings soon, without waiting. A broker that is down costs latency: the sweeper rings."""
-        self._due = outbox_id
+        self._due[topic] = outbox_id
         self._rung.set()
 
     async def run(self) -> None:
@@ -114,8 +135,10 @@ class Doorbell:
         while True:
             await self._rung.wait()
             self._rung.clear()
+            due, self._due = self._due, {}
             try:
-                await asyncio.to_thread(self._actor.send, self._due)
+                for topic, outbox_id in due.items():
+                    await asyncio.to_thread(self._actors[topic].send, outbox_id)
             except BROKER_DOWN as error:
                 if not self._down:
                     log.warning("broker is down; work waits for the sweeper", error=repr(error))
@@ -128,18 +151,25 @@ class Doorbell:
 
 
 async def sweep(doorbell: Doorbell) -> None:
-    """Rings for what is overdue, until it is cancelled: lost rings, dead workers, retries."""
+    """Rings for what is overdue, until it is cancelled: lost rings, dead workers, retries, and what
+    has become due by the time alone."""
     while True:
         # Not in step with the other workers, which do the same.
         await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-        now = datetime.now(UTC)
         try:
-            overdue = await outbox.overdue(conversions.TOPIC, now)
-            if overdue is not None:
-                await outbox.bury(now)
-                doorbell.ring(conversions.TOPIC, overdue)
+            await _sweep_once(doorbell, _clock())
         except database.UNREACHABLE as error:
             log.warning("database is down; sweeping again later", error=repr(error))
+
+
+async def _sweep_once(doorbell: Doorbell, now: datetime) -> None:
+    for topic in WORK:
+        overdue = await outbox.overdue(topic, now)
+        if overdue is not None:
+            await outbox.bury(now)
+            doorbell.ring(topic, overdue)
+    if await reviews.due(now):
+        doorbell.ring(reviews.TOPIC, 0)
 
 
 @asynccontextmanager
@@ -163,7 +193,8 @@ async def working(broker: Broker, bell: Doorbell) -> AsyncIterator[None]:
     worker = dramatiq.Worker(broker, worker_timeout=IDLE_POLL_MS, worker_threads=THREADS)
     await asyncio.to_thread(worker.start)
     sweeping = _vital(sweep(bell))
-    bell.ring(conversions.TOPIC, 0)
+    for topic in WORK:
+        bell.ring(topic, 0)
     try:
         yield
     finally:

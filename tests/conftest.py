@@ -186,5 +186,7 @@ async def live(settings: Settings) -> AsyncIterator[Api]:
         if not settings.embedded:
             broker = worker.make_broker(settings)
             bell = worker.Doorbell(broker)
+            ringing = asyncio.create_task(bell.run())
+            stack.callback(ringing.cancel)
             await stack.enter_async_context(worker.working(broker, bell))
         yield await stack.enter_async_context(Api(settings))
