@@ -5,6 +5,7 @@ from typing import Annotated
 
 import strawberry
 
+from api import access
 from api.context import Info
 from api.members import Member
 from api.nodes import After, Connection, Node, connection, to_id
@@ -18,7 +19,10 @@ strawberry.enum(ContentKind, description="What form a piece has.")
 strawberry.enum(ContentStatus, description="Where a piece is in its life.")
 
 
-@strawberry.type(description="A word that people remember a piece by, in one dimension.")
+@strawberry.type(
+    description="A word that people remember a piece by, in one dimension.",
+    directives=[access.as_parent()],
+)
 class Tag(Node):
     dimension: Dimension = strawberry.field(description="The side of the brand it tells of.")
     slug: str = strawberry.field(description="Its name in addresses and filters; unique.")
@@ -29,7 +33,7 @@ class Tag(Node):
         return cls(id=to_id("Tag", row.id), dimension=row.dimension, slug=row.slug, name=row.name)
 
 
-@strawberry.type(description="A piece of the library.")
+@strawberry.type(description="A piece of the library.", directives=[access.as_parent()])
 class Content(Node):
     row: strawberry.Private[models.Content]
     slug: str = strawberry.field(description="Its name in addresses; unique.")
@@ -81,7 +85,10 @@ class Content(Node):
 
 @strawberry.type
 class ContentQuery:
-    @strawberry.field(description="Published pieces, newest first, 1 to 100 a page.")
+    @strawberry.field(
+        description="Published pieces, newest first, 1 to 100 a page.",
+        extensions=[access.EVERYBODY],
+    )
     async def contents(
         self,
         info: Info,

@@ -6,6 +6,7 @@ from typing import Annotated, Generic, TypeVar
 import strawberry
 from strawberry.relay import from_base64, to_base64
 
+from api import access
 from core.errors import NotFound
 from core.paging import Page
 
@@ -29,20 +30,28 @@ def to_id(kind: str, number: int) -> strawberry.ID:
     return strawberry.ID(to_base64(kind, number))
 
 
-def from_id(kind: str, id: str, *field: str) -> int:
-    """The row behind an id; raises `NotFound` with the field for anything else."""
+def find_id(kind: str, id: str) -> int | None:
+    """The row behind an id; None for anything that is not an id of this kind."""
     try:
         found, number = from_base64(id)
-    except ValueError as error:
-        raise NotFound(f"This is no {kind} id.", *field) from error
+    except ValueError:
+        return None
     # int() would also take "+1", "1_0" and digits of other scripts.
     plain = number.isascii() and number.isdigit() and len(number) <= len(str(LARGEST_ID))
-    if found != kind or not plain or int(number) > LARGEST_ID:
+    return int(number) if found == kind and plain and int(number) <= LARGEST_ID else None
+
+
+def from_id(kind: str, id: str, *field: str) -> int:
+    """The row behind an id; raises `NotFound` with the field for anything else."""
+    number = find_id(kind, id)
+    if number is None:
         raise NotFound(f"This is no {kind} id.", *field)
-    return int(number)
+    return number
 
 
-@strawberry.type(description="Where a page ends, and whether there is more.")
+@strawberry.type(
+    description="Where a page ends, and whether there is more.", directives=[access.as_parent()]
+)
 class PageInfo:
     has_next_page: bool = strawberry.field(description="Whether there is more behind this page.")
     has_previous_page: bool = strawberry.field(description="Whether there is more before it.")
@@ -50,13 +59,13 @@ class PageInfo:
     end_cursor: str | None = strawberry.field(description="The cursor of its last edge.")
 
 
-@strawberry.type
+@strawberry.type(directives=[access.as_parent()])
 class Edge(Generic[T]):
     cursor: str = strawberry.field(description="Goes into `after` to ask for what comes behind.")
     node: T = strawberry.field(description="The row.")
 
 
-@strawberry.type
+@strawberry.type(directives=[access.as_parent()])
 class Connection(Generic[T]):
     """One page of a list; `total` is only asked for when the query selects it."""
 
