@@ -7,6 +7,7 @@ import strawberry
 from strawberry import argument
 from strawberry.scalars import JSON
 
+from api import access
 from api.context import STAFF, Info
 from api.members import Member
 from api.nodes import After, Connection, First, connection, split_id, to_id
@@ -15,7 +16,7 @@ from core import audit
 NOBODY = ("", 0)
 
 
-@strawberry.type(description="One act of somebody.")
+@strawberry.type(description="One act of somebody.", directives=[access.as_parent()])
 class AuditEntry:
     row: strawberry.Private[audit.AuditEntry]
     at: datetime = strawberry.field(description="When it was done.")
@@ -43,7 +44,9 @@ class AuditEntry:
 
 @strawberry.type
 class AuditQuery:
-    @strawberry.field(description="Who did what when, newest first. Staff.")
+    @strawberry.field(
+        description="Who did what when, newest first. Staff.", extensions=[access.allow(*STAFF)]
+    )
     async def audit_trail(
         self,
         info: Info,
@@ -53,7 +56,6 @@ class AuditQuery:
         first: First = 20,
         after: After = None,
     ) -> Connection[AuditEntry]:
-        info.context.allow(STAFF)
         about = None if subject is None else split_id(subject) or NOBODY
         page, total = await audit.trail(about, first, after)
         return connection(page, AuditEntry.of, total=total)

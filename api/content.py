@@ -6,6 +6,7 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
+from api import access as permission
 from api.context import Info
 from api.errors import Refusal
 from api.members import Member
@@ -51,7 +52,10 @@ async def member(info: Info, member_id: int | None) -> Member | None:
     return row and Member.of(row)
 
 
-@strawberry.type(description="Whether the viewer may read the body, and if not, why.")
+@strawberry.type(
+    description="Whether the viewer may read the body, and if not, why.",
+    directives=[permission.as_parent()],
+)
 class ContentAccess:
     tier_id: strawberry.Private[int | None]
     reason: AccessReason = strawberry.field(description="The first thing that is missing.")
@@ -61,7 +65,9 @@ class ContentAccess:
         return await tier(info, self.tier_id)
 
 
-@strawberry.type(description="A picture, a video or a document.")
+@strawberry.type(
+    description="A picture, a video or a document.", directives=[permission.as_parent()]
+)
 class Media(Node):
     url: str = strawberry.field(description="Where it is.")
     mime: str = strawberry.field(description="Its type, such as image/jpeg.")
@@ -81,7 +87,9 @@ class Media(Node):
         )
 
 
-@strawberry.type(description="What a content said when it was saved once.")
+@strawberry.type(
+    description="What a content said when it was saved once.", directives=[permission.as_parent()]
+)
 class ContentVersion:
     row: strawberry.Private[models.ContentVersion]
     version: int = strawberry.field(description="Counts up from 1.")
@@ -119,7 +127,8 @@ class ContentVersion:
 
 
 @strawberry.type(
-    description="A piece of the library. Readers see its published version, editors its newest one."
+    description="A piece of the library. Readers see its published version, editors the newest.",
+    directives=[permission.as_parent()],
 )
 class Content(Node):
     piece: strawberry.Private[Piece]
@@ -208,21 +217,26 @@ class Content(Node):
     async def author(self, info: Info) -> Member | None:
         return await member(info, self.piece.author_id)
 
-    @strawberry.field(description="Why a reviewer sent it back last. Role EDITOR.")
+    @strawberry.field(
+        description="Why a reviewer sent it back last. Role EDITOR.",
+        extensions=[permission.allow(Role.EDITOR)],
+    )
     def review_note(self, info: Info) -> str | None:
-        info.context.allow({Role.EDITOR})
         return self.piece.review_note
 
-    @strawberry.field(description="All that was ever saved, newest first. Role EDITOR.")
+    @strawberry.field(
+        description="All that was ever saved, newest first. Role EDITOR.",
+        extensions=[permission.allow(Role.EDITOR)],
+    )
     async def versions(
         self, info: Info, first: First = 20, after: After = None
     ) -> Connection[ContentVersion]:
-        info.context.allow({Role.EDITOR})
         page, total = await history.versions(self.piece.id, first, after)
         return connected(page, ContentVersion.of, total=total)
 
     @strawberry.field(
-        description="What changed between two versions, as a unified diff. Role EDITOR."
+        description="What changed between two versions, as a unified diff. Role EDITOR.",
+        extensions=[permission.allow(Role.EDITOR)],
     )
     async def diff(
         self,
@@ -230,20 +244,21 @@ class Content(Node):
         from_: Annotated[int, argument(name="from", description="The older version.")],
         to: Annotated[int, argument(description="The newer version.")],
     ) -> str:
-        info.context.allow({Role.EDITOR})
         try:
             return await history.diff(self.piece.id, from_, to)
         except NotFound as mistake:
             raise Refusal(mistake.message) from mistake
 
 
-@strawberry.type(description="How many contents of a list are under a tag.")
+@strawberry.type(
+    description="How many contents of a list are under a tag.", directives=[permission.as_parent()]
+)
 class TagFacet:
     tag: Tag = strawberry.field(description="The tag, standing for all below it too.")
     count: int = strawberry.field(description="How many; each content once.")
 
 
-@strawberry.type
+@strawberry.type(directives=[permission.as_parent()])
 class ContentConnection:
     """One page of contents; counts and facets are only asked for when the query selects them."""
 
@@ -339,7 +354,8 @@ class ContentOrder:
 class ContentQuery:
     @strawberry.field(
         description="A content by its id or its slug, an old one too; null where there is none "
-        "that the viewer may see."
+        "that the viewer may see.",
+        extensions=[permission.EVERYBODY],
     )
     async def content(
         self,
@@ -358,7 +374,8 @@ class ContentQuery:
 
     @strawberry.field(
         description="Contents that the viewer may see, newest first unless ordered otherwise: the "
-        "first 20, or as many as asked for from either end, at most 100."
+        "first 20, or as many as asked for from either end, at most 100.",
+        extensions=[permission.EVERYBODY],
     )
     async def contents(  # noqa: PLR0917 - strawberry calls it by name
         self,

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import strawberry
 from strawberry.dataloader import DataLoader
+from tortoise.functions import Count
 
 from api.errors import Forbidden, Unauthenticated
 from api.settings import Settings
@@ -13,8 +14,11 @@ from content import gate, reading, tags
 from content.gate import Reader
 from content.models import Media, Tag
 from content.reading import Piece, Text
+from members import standings
 from members.identity import Viewer
-from members.models import Member, Role, Standing, Tier
+from members.metrics import Measured
+from members.models import Invitation, Member, Role, Standing, Tier
+from members.tiers import Ladder
 from referral.models import Program
 
 STAFF = frozenset({Role.OPERATOR, Role.FINANCE, Role.ADMIN})
@@ -33,6 +37,36 @@ async def _standings(member_ids: list[int]) -> Sequence[Standing]:
 
 async def _readers(viewers: list[Viewer | None]) -> Sequence[Reader]:
     return [await gate.reader(each) for each in viewers]  # one, unless somebody has just joined
+
+
+async def _tiers(ids: list[int]) -> Sequence[Tier]:
+    found = await Tier.in_bulk(ids, "id")
+    return [found[each] for each in ids]
+
+
+async def _member_counts(tier_ids: list[int]) -> Sequence[int]:
+    counts = dict(
+        await Standing.filter(tier_id__in=tier_ids)
+        .group_by("tier_id")
+        .annotate(members=Count("id"))
+        .values_list("tier_id", "members")
+    )
+    return [counts.get(each, 0) for each in tier_ids]
+
+
+def _measured_at(now: datetime) -> DataLoader[int, tuple[Ladder, Measured]]:
+    async def measured(member_ids: list[int]) -> Sequence[tuple[Ladder, Measured]]:
+        ladder, found = await standings.of(member_ids, now)
+        return [(ladder, found[each]) for each in member_ids]
+
+    return DataLoader(load_fn=measured)
+
+
+async def _inviters(member_ids: list[int]) -> Sequence[frozenset[int]]:
+    rows = await Invitation.filter(invitee_id__in=member_ids)
+    return [
+        frozenset(row.inviter_id for row in rows if row.invitee_id == each) for each in member_ids
+    ]
 
 
 async def _tags_by_version(version_ids: list[int]) -> Sequence[Sequence[Tag]]:
@@ -76,11 +110,6 @@ async def _counts(keys: list[tuple[Reader, int]]) -> Sequence[int]:
     return [found[reader].get(id, 0) for reader, id in keys]
 
 
-async def _tiers(ids: list[int]) -> Sequence[Tier | None]:
-    found = await Tier.in_bulk(ids, "id")
-    return [found.get(each) for each in ids]
-
-
 async def _programs(ids: list[int]) -> Sequence[Program | None]:
     found = await Program.in_bulk(ids, "id")
     return [found.get(each) for each in ids]
@@ -90,11 +119,19 @@ async def _programs(ids: list[int]) -> Sequence[Program | None]:
 class Loaders:
     """Batches what many rows of one answer ask for; named Result-By-Key, new for each request."""
 
+    measured_by_member: DataLoader[int, tuple[Ladder, Measured]]
+    tier_by_id: DataLoader[int, Tier] = field(default_factory=lambda: DataLoader(load_fn=_tiers))
+    member_count_by_tier: DataLoader[int, int] = field(
+        default_factory=lambda: DataLoader(load_fn=_member_counts)
+    )
     member_by_id: DataLoader[int, Member | None] = field(
         default_factory=lambda: DataLoader(load_fn=_members)
     )
     standing_by_member: DataLoader[int, Standing] = field(
         default_factory=lambda: DataLoader(load_fn=_standings)
+    )
+    inviters_by_member: DataLoader[int, frozenset[int]] = field(
+        default_factory=lambda: DataLoader(load_fn=_inviters)
     )
     reader_by_viewer: DataLoader[Viewer | None, Reader] = field(
         default_factory=lambda: DataLoader(load_fn=_readers)
@@ -120,9 +157,6 @@ class Loaders:
     count_by_reader_and_tag: DataLoader[tuple[Reader, int], int] = field(
         default_factory=lambda: DataLoader(load_fn=_counts)
     )
-    tier_by_id: DataLoader[int, Tier | None] = field(
-        default_factory=lambda: DataLoader(load_fn=_tiers)
-    )
     program_by_id: DataLoader[int, Program | None] = field(
         default_factory=lambda: DataLoader(load_fn=_programs)
     )
@@ -135,7 +169,10 @@ class Context:
     settings: Settings
     now: datetime
     viewer: Viewer | None
-    load: Loaders = field(default_factory=Loaders)
+    load: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.load = Loaders(_measured_at(self.now))
 
     async def reader(self) -> Reader:
         """What the viewer may see of the library."""
@@ -148,7 +185,7 @@ class Context:
 
     def forget(self) -> None:
         """Loads everything anew from now on: something was written."""
-        self.load = Loaders()
+        self.load = Loaders(_measured_at(self.now))
 
     def signed_in(self) -> Viewer:
         """Who asks; raises `Unauthenticated` when nobody is signed in."""
@@ -169,6 +206,13 @@ class Context:
         if viewer.member_id != member_id and viewer.roles.isdisjoint(STAFF):
             raise Forbidden("Only the member itself and staff may see this.")
         return viewer
+
+    async def allow_self_inviter_or_staff(self, member_id: int) -> Viewer:
+        """Likewise, and if the member was invited by whoever asks."""
+        viewer = self.signed_in()
+        if viewer.member_id in await self.load.inviters_by_member.load(member_id):
+            return viewer
+        return self.allow_self_or_staff(member_id)
 
 
 Info = strawberry.Info[Context, None]

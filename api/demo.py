@@ -10,17 +10,17 @@ from content.library import NewPiece
 from content.models import ContentKind, Dimension
 from content.tagging import NewTag
 from core import codes
-from members import identity, tiers
+from members import identity, publishing
 from members.models import DowngradePolicy, Member, Role
-from members.tiers import TierRule
+from members.publishing import TierRule
 from referral import links, programs
 
 LINK_CODE = codes.with_check("WE11SPR1")
 FEATURED = "why-we-pick-before-dawn"
 WINDOW_DAYS = 30
 RATE_BPS = 1_000
-SECOND_TIER_MINOR = 500_000
-FIRST_TIER_MINOR = 300_000
+THRESHOLDS_MINOR = {"silver": 300_000, "gold": 500_000}
+YEAR_DAYS = 365
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,18 @@ PEOPLE = (EDITOR, EMPLOYEE, MEMBER, ADMIN, SHOP)
 
 
 def ladder(downgrade: DowngradePolicy) -> list[TierRule]:
-    """Two tiers, entered at 3,000 and 5,000 of the currency."""
+    """Two tiers, entered at 3,000 and 5,000 of the currency; with AT_EXPIRY good for a year."""
+    validity_days = YEAR_DAYS if downgrade is DowngradePolicy.AT_EXPIRY else None
     return [
-        TierRule("silver", "Silver", 1, tiers.spend_at_least(FIRST_TIER_MINOR), downgrade),
-        TierRule("gold", "Gold", 2, tiers.spend_at_least(SECOND_TIER_MINOR), downgrade),
+        TierRule(
+            code,
+            code.title(),
+            rank,
+            {"leaf": {"metric": "SPEND", "atLeast": at_least}},
+            validity_days=validity_days,
+            downgrade=downgrade,
+        )
+        for rank, (code, at_least) in enumerate(THRESHOLDS_MINOR.items(), start=1)
     ]
 
 
@@ -57,7 +65,7 @@ async def present() -> bool:
     return await Member.exists(email_key=ADMIN.email.casefold()) or not await Member.all().exists()
 
 
-async def load(currency: str, now: datetime) -> dict[Person, str]:
+async def load(currency: str, time_zone: str, now: datetime) -> dict[Person, str]:
     """Makes whatever of the demo is missing and returns a fresh token of everybody in it.
 
     Safe to call again, also after a kill half-way through.
@@ -68,7 +76,8 @@ async def load(currency: str, now: datetime) -> dict[Person, str]:
         )
         for person in PEOPLE
     }
-    await tiers.set_up(ladder(DowngradePolicy.IMMEDIATE))
+    rules = ladder(DowngradePolicy.IMMEDIATE)
+    await publishing.set_up(rules, time_zone=time_zone, now=now)
     program = await programs.set_up(
         "friends",
         "Friends of the house",

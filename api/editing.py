@@ -6,6 +6,7 @@ from typing import Annotated, Any, cast
 import strawberry
 from strawberry import UNSET, argument
 
+from api import access
 from api.content import Content
 from api.context import Info
 from api.errors import UserError, mistakes_to
@@ -120,7 +121,7 @@ class ContentUpdateInput:
     audience: Audience | None = strawberry.field(default=UNSET, description="Whom it is for.")
 
 
-@strawberry.type(description="A tag that was written.")
+@strawberry.type(description="A tag that was written.", directives=[access.as_parent()])
 class TagPayload:
     tag: Tag | None = strawberry.field(default=None, description="As it is now.")
     errors: list[UserError] = strawberry.field(
@@ -128,7 +129,7 @@ class TagPayload:
     )
 
 
-@strawberry.type(description="A content that was written.")
+@strawberry.type(description="A content that was written.", directives=[access.as_parent()])
 class ContentPayload:
     content: Content | None = strawberry.field(default=None, description="As it is now.")
     errors: list[UserError] = strawberry.field(
@@ -136,7 +137,7 @@ class ContentPayload:
     )
 
 
-@strawberry.type(description="Contents that were written.")
+@strawberry.type(description="Contents that were written.", directives=[access.as_parent()])
 class ContentsPayload:
     contents: list[Content] = strawberry.field(
         default_factory=list, description="As they are now, in the order asked for."
@@ -203,19 +204,22 @@ def _in_tag(errors: list[UserError]) -> TagPayload:
 
 @strawberry.type
 class TaggingMutation:
-    @strawberry.mutation(description="Makes a tag. Role EDITOR.")
+    @strawberry.mutation(
+        description="Makes a tag. Role EDITOR.", extensions=[access.allow(Role.EDITOR)]
+    )
     @mistakes_to(_in_tag)
     async def tag_create(
         self, info: Info, input: Annotated[TagCreateInput, argument(description="The tag.")]
     ) -> TagPayload:
-        editor = info.context.allow(EDITORS)
+        editor = info.context.signed_in()
         new = NewTag(input.dimension, input.slug, input.name, input.parent)
         row = await tagging.create(new, editor.member_id, info.context.now)
         return _tag_written(info, row)
 
     @strawberry.mutation(
         description="Renames a tag, or moves it with all that is below it; the old slug goes on "
-        "working. Holds at once. Role EDITOR."
+        "working. Holds at once. Role EDITOR.",
+        extensions=[access.allow(Role.EDITOR)],
     )
     @mistakes_to(_in_tag)
     async def tag_update(
@@ -229,7 +233,7 @@ class TaggingMutation:
             argument(description="The slug of the tag above it; null makes it a root."),
         ] = UNSET,
     ) -> TagPayload:
-        editor = info.context.allow(EDITORS)
+        editor = info.context.signed_in()
         changes = TagChanges()
         if name is not None:
             changes["name"] = name
@@ -242,7 +246,8 @@ class TaggingMutation:
 
     @strawberry.mutation(
         description="Puts all contents, children and slugs of one tag under another one of the "
-        "same side; the first one is no more. Holds at once. Role EDITOR."
+        "same side; the first one is no more. Holds at once. Role EDITOR.",
+        extensions=[access.allow(Role.EDITOR)],
     )
     @mistakes_to(_in_tag)
     async def tag_merge(
@@ -251,13 +256,14 @@ class TaggingMutation:
         from_: Annotated[str, argument(name="from", description="The tag that goes.")],
         into: Annotated[str, argument(description="The tag that stays.")],
     ) -> TagPayload:
-        editor = info.context.allow(EDITORS)
+        editor = info.context.signed_in()
         row = await tagging.merge(from_, into, editor.member_id, info.context.now)
         return _tag_written(info, row)
 
     @strawberry.mutation(
         description="Puts tags on up to 100 contents and takes others off, at once and without a "
-        "new version; all of it or nothing. Role EDITOR."
+        "new version; all of it or nothing. Role EDITOR.",
+        extensions=[access.allow(Role.EDITOR)],
     )
     @mistakes_to(lambda errors: ContentsPayload(errors=errors))
     async def contents_tag(
@@ -267,7 +273,7 @@ class TaggingMutation:
         add: Annotated[list[str], argument(description="Slugs of tags to put on.")] = [],  # noqa: B006 - read by the schema alone
         remove: Annotated[list[str], argument(description="Slugs of tags to take off.")] = [],  # noqa: B006
     ) -> ContentsPayload:
-        editor = info.context.allow(EDITORS)
+        editor = info.context.signed_in()
         if len(ids) > MOST_CONTENTS:
             raise LimitExceeded(len(ids), MOST_CONTENTS, "ids")
         numbers = [from_id("Content", id, "ids") for id in ids]
@@ -279,14 +285,17 @@ class TaggingMutation:
 
 @strawberry.type
 class EditingMutation:
-    @strawberry.mutation(description="Begins a content as a DRAFT. Role EDITOR.")
+    @strawberry.mutation(
+        description="Begins a content as a DRAFT. Role EDITOR.",
+        extensions=[access.allow(Role.EDITOR)],
+    )
     @mistakes_to(_in_content)
     async def content_create(
         self,
         info: Info,
         input: Annotated[ContentCreateInput, argument(description="The content.")],
     ) -> ContentPayload:
-        editor = info.context.allow(EDITORS)
+        editor = info.context.signed_in()
         new = NewContent(input.slug, input.kind, input.locale)
         given = _given(input)
         made = await library.create(new, given, editor.member_id, info.context.now)
@@ -294,7 +303,8 @@ class EditingMutation:
 
     @strawberry.mutation(
         description="Saves a newer version, of a published content beside the published one. Not "
-        "while it is SCHEDULED: unschedule it first. Role EDITOR."
+        "while it is SCHEDULED: unschedule it first. Role EDITOR.",
+        extensions=[access.allow(Role.EDITOR)],
     )
     @mistakes_to(_in_content)
     async def content_update(
@@ -302,7 +312,7 @@ class EditingMutation:
         info: Info,
         input: Annotated[ContentUpdateInput, argument(description="What is saved.")],
     ) -> ContentPayload:
-        editor = info.context.allow(EDITORS)
+        editor = info.context.signed_in()
         number = from_id("Content", input.id, "id")
         given, slug = _given(input), _slug(input.slug)
         await library.update(
@@ -316,7 +326,8 @@ class EditingMutation:
         return await _written(info, number)
 
     @strawberry.mutation(
-        description="Saves what an old version says, with its tags, as the newest one. Role EDITOR."
+        description="Saves what an old version says, with its tags, as the newest. Role EDITOR.",
+        extensions=[access.allow(Role.EDITOR)],
     )
     @mistakes_to(_in_content)
     async def content_restore_version(
@@ -326,7 +337,7 @@ class EditingMutation:
         version: Annotated[int, argument(description="The version to go back to.")],
         expected_version: Expected,
     ) -> ContentPayload:
-        editor = info.context.allow(EDITORS)
+        editor = info.context.signed_in()
         number = from_id("Content", id, "id")
         await library.restore(number, version, expected_version, editor.member_id, info.context.now)
         return await _written(info, number)
@@ -334,15 +345,19 @@ class EditingMutation:
 
 @strawberry.type
 class LifecycleMutation:
-    @strawberry.mutation(description="DRAFT to IN_REVIEW. Role EDITOR.")
+    @strawberry.mutation(
+        description="DRAFT to IN_REVIEW. Role EDITOR.", extensions=[access.allow(Role.EDITOR)]
+    )
     @mistakes_to(_in_content)
     async def content_submit(self, info: Info, id: Id) -> ContentPayload:
-        editor = info.context.allow(EDITORS)
+        editor = info.context.signed_in()
         number = from_id("Content", id, "id")
         await lifecycle.submit(number, editor.member_id, info.context.now)
         return await _written(info, number)
 
-    @strawberry.mutation(description="IN_REVIEW to DRAFT. Role REVIEWER.")
+    @strawberry.mutation(
+        description="IN_REVIEW to DRAFT. Role REVIEWER.", extensions=[access.allow(Role.REVIEWER)]
+    )
     @mistakes_to(_in_content)
     async def content_reject(
         self,
@@ -352,13 +367,14 @@ class LifecycleMutation:
             str, argument(description="What is to be changed; at most 2,000 characters.")
         ],
     ) -> ContentPayload:
-        reviewer = info.context.allow(REVIEWERS)
+        reviewer = info.context.signed_in()
         number = from_id("Content", id, "id")
         await lifecycle.reject(number, note, reviewer.member_id, info.context.now)
         return await _written(info, number)
 
     @strawberry.mutation(
-        description="DRAFT or IN_REVIEW to PUBLISHED, or to SCHEDULED until `at`. Role REVIEWER."
+        description="DRAFT or IN_REVIEW to PUBLISHED, or to SCHEDULED until `at`. Role REVIEWER.",
+        extensions=[access.allow(Role.REVIEWER)],
     )
     @mistakes_to(_in_content)
     async def content_publish(
@@ -370,34 +386,39 @@ class LifecycleMutation:
             datetime | None, argument(description="A time to come; at once if missing or past.")
         ] = None,
     ) -> ContentPayload:
-        reviewer = info.context.allow(REVIEWERS)
+        reviewer = info.context.signed_in()
         number = from_id("Content", id, "id")
         now = info.context.now
         await lifecycle.publish(number, expected_version, at, reviewer.member_id, now)
         return await _written(info, number)
 
-    @strawberry.mutation(description="SCHEDULED to DRAFT. Role REVIEWER.")
+    @strawberry.mutation(
+        description="SCHEDULED to DRAFT. Role REVIEWER.", extensions=[access.allow(Role.REVIEWER)]
+    )
     @mistakes_to(_in_content)
     async def content_unschedule(self, info: Info, id: Id) -> ContentPayload:
-        reviewer = info.context.allow(REVIEWERS)
+        reviewer = info.context.signed_in()
         number = from_id("Content", id, "id")
         await lifecycle.unschedule(number, reviewer.member_id, info.context.now)
         return await _written(info, number)
 
     @strawberry.mutation(
-        description="PUBLISHED or SCHEDULED to ARCHIVED, with any newer version. Role REVIEWER."
+        description="PUBLISHED or SCHEDULED to ARCHIVED, with any newer version. Role REVIEWER.",
+        extensions=[access.allow(Role.REVIEWER)],
     )
     @mistakes_to(_in_content)
     async def content_archive(self, info: Info, id: Id) -> ContentPayload:
-        reviewer = info.context.allow(REVIEWERS)
+        reviewer = info.context.signed_in()
         number = from_id("Content", id, "id")
         await lifecycle.archive(number, reviewer.member_id, info.context.now)
         return await _written(info, number)
 
-    @strawberry.mutation(description="ARCHIVED to DRAFT. Role REVIEWER.")
+    @strawberry.mutation(
+        description="ARCHIVED to DRAFT. Role REVIEWER.", extensions=[access.allow(Role.REVIEWER)]
+    )
     @mistakes_to(_in_content)
     async def content_unarchive(self, info: Info, id: Id) -> ContentPayload:
-        reviewer = info.context.allow(REVIEWERS)
+        reviewer = info.context.signed_in()
         number = from_id("Content", id, "id")
         await lifecycle.unarchive(number, reviewer.member_id, info.context.now)
         return await _written(info, number)

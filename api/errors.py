@@ -2,7 +2,9 @@
 
 import functools
 import json
+import math
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from enum import Enum
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -12,6 +14,7 @@ from graphql import GraphQLError, GraphQLFormattedError
 from starlette.responses import Response
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
+from api import access
 from core.errors import Mistake
 from core.paging import BadPage
 
@@ -29,15 +32,22 @@ class ErrorCode(Enum):
     TOO_LONG = "TOO_LONG"
     NOT_FOUND = "NOT_FOUND"
     NOT_UNIQUE = "NOT_UNIQUE"
+    FORBIDDEN = "FORBIDDEN"
     STALE_VERSION = "STALE_VERSION"
     INVALID_TRANSITION = "INVALID_TRANSITION"
     IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
     EXCEEDS_ORDER = "EXCEEDS_ORDER"
     CODE_UNKNOWN = "CODE_UNKNOWN"
+    LINK_ARCHIVED = "LINK_ARCHIVED"
+    PROGRAM_CLOSED = "PROGRAM_CLOSED"
+    NOT_ENROLLED = "NOT_ENROLLED"
+    THRESHOLD_NOT_MET = "THRESHOLD_NOT_MET"
+    INSUFFICIENT_BALANCE = "INSUFFICIENT_BALANCE"
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    CREDENTIALS_REJECTED = "CREDENTIALS_REJECTED"
 
 
-@strawberry.type(description="Something the caller can fix.")
+@strawberry.type(description="Something the caller can fix.", directives=[access.as_parent()])
 class UserError:
     code: ErrorCode = strawberry.field(description="What kind of mistake it is.")
     message: str = strawberry.field(description="What to do, in one sentence.")
@@ -84,6 +94,28 @@ class PayloadTooLarge(Refusal):
     status = 413
 
 
+class Postponed(Refusal):
+    """Not now: the answer as a whole says so, with its HTTP status, and when to come again."""
+
+    def __init__(self, message: str, wait: timedelta) -> None:
+        super().__init__(message)
+        self.wait_seconds = max(1, math.ceil(wait.total_seconds()))
+
+
+class RateLimited(Postponed):
+    """Too often."""
+
+    code = "RATE_LIMITED"
+    status = 429
+
+
+class UpstreamUnavailable(Postponed):
+    """A server that we ask does not answer."""
+
+    code = "UPSTREAM_UNAVAILABLE"
+    status = 503
+
+
 class Unexpected(Refusal):
     """A fault of ours."""
 
@@ -94,7 +126,11 @@ class Unexpected(Refusal):
 def refused(refusal: Refusal, request_id: str) -> Response:
     """The answer to a request that was not carried out."""
     extensions = {"code": refusal.code, "requestId": request_id}
-    headers = {"www-authenticate": "Bearer"} if refusal.status == Unauthenticated.status else None
+    headers: dict[str, str] = {}
+    if refusal.status == Unauthenticated.status:
+        headers["www-authenticate"] = "Bearer"
+    if isinstance(refusal, Postponed):
+        headers["retry-after"] = str(refusal.wait_seconds)
     body = as_json({"errors": [{"message": refusal.message, "extensions": extensions}]})
     return Response(body, refusal.status, headers, media_type="application/json")
 
@@ -126,6 +162,12 @@ def mistakes_to(
         return answer
 
     return decorate
+
+
+def postponed(result: ExecutionResult | PreExecutionError) -> Postponed | None:
+    """Why the request as a whole has to wait, if it has to."""
+    causes = (error.original_error for error in result.errors or [])
+    return next((cause for cause in causes if isinstance(cause, Postponed)), None)
 
 
 def formatted(

@@ -6,21 +6,25 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.context import Info
-from api.nodes import After, Connection, First, Node, connection, to_id
+from api import access
+from api.context import STAFF, Info
+from api.errors import Forbidden
+from api.nodes import After, Connection, First, Node, connection, find_id, to_id
 from api.scalars import Long
 from api.tiers import MemberTiers
 from core.paging import page
-from members import identity, ledger, models
+from members import directory, identity, ledger, models
 from members.models import Account, Asset, EntryKind, Role
 
-strawberry.enum(Role, description="What somebody may do.")
 strawberry.enum(Asset, description="What an account is kept in.")
 strawberry.enum(Account, description="Which of a member's accounts it is.")
 strawberry.enum(EntryKind, description="What a movement was made for.")
 
 
-@strawberry.type(description="What a member has in one asset, over all programs.")
+@strawberry.type(
+    description="What a member has in one asset, over all programs.",
+    directives=[access.as_parent()],
+)
 class Balance:
     asset: Asset = strawberry.field(description="What it is counted in.")
     currency: str | None = strawberry.field(description="Of CASH: the installation's currency.")
@@ -30,7 +34,9 @@ class Balance:
     paid: Long = strawberry.field(description="Went out.")
 
 
-@strawberry.type(description="One movement on one of a member's accounts.")
+@strawberry.type(
+    description="One movement on one of a member's accounts.", directives=[access.as_parent()]
+)
 class LedgerEntry:
     id: strawberry.ID = strawberry.field(description="Opaque, unique over all types.")
     kind: EntryKind = strawberry.field(description="What it was made for.")
@@ -52,40 +58,53 @@ class LedgerEntry:
 
 
 @strawberry.type(
-    description="Somebody with an account. Others than the member itself and staff see `id` and "
-    "`displayName`; anything else is FORBIDDEN."
+    description="Somebody with an account. Others than the member itself and staff see `id`, "
+    "`displayName` and `avatarUrl`, a promoter also an invitee's `tier`; anything else is "
+    "FORBIDDEN."
 )
 class Member(MemberTiers, Node):
-    display_name: str = strawberry.field(description="What others see; at most 100 characters.")
+    id: strawberry.ID = strawberry.field(
+        description="Opaque, unique over all types.", extensions=[access.EVERYBODY]
+    )
+    display_name: str = strawberry.field(
+        description="What others see; at most 100 characters.", extensions=[access.EVERYBODY]
+    )
+    avatar_url: str | None = strawberry.field(
+        description="A picture, for everybody.", extensions=[access.EVERYBODY]
+    )
 
     @classmethod
     def of(cls, row: models.Member) -> "Member":
-        return cls(id=to_id("Member", row.id), row=row, display_name=row.display_name)
+        return cls(
+            id=to_id("Member", row.id),
+            row=row,
+            display_name=row.display_name,
+            avatar_url=row.avatar_url,
+        )
 
-    @strawberry.field(description="Unique, whatever its case.")
-    def email(self, info: Info) -> str | None:
-        info.context.allow_self_or_staff(self.row.id)
+    @strawberry.field(description="Unique, whatever its case.", extensions=[access.SELF_OR_STAFF])
+    def email(self) -> str | None:
         return self.row.email
 
-    @strawberry.field(description="As it was given.")
-    def phone(self, info: Info) -> str | None:
-        info.context.allow_self_or_staff(self.row.id)
+    @strawberry.field(description="As it was given.", extensions=[access.SELF_OR_STAFF])
+    def phone(self) -> str | None:
         return self.row.phone
 
-    @strawberry.field(description="What it may do; MEMBER is everybody.")
-    async def roles(self, info: Info) -> list[Role]:
-        info.context.allow_self_or_staff(self.row.id)
+    @strawberry.field(
+        description="What it may do; MEMBER is everybody.", extensions=[access.SELF_OR_STAFF]
+    )
+    async def roles(self) -> list[Role]:
         held = {each.role for each in await models.MemberRole.filter(member_id=self.row.id)}
         return sorted({Role.MEMBER, *held}, key=list(Role).index)
 
-    @strawberry.field(description="When the account was made.")
-    def created_at(self, info: Info) -> datetime:
-        info.context.allow_self_or_staff(self.row.id)
+    @strawberry.field(description="When the account was made.", extensions=[access.SELF_OR_STAFF])
+    def created_at(self) -> datetime:
         return self.row.created_at
 
-    @strawberry.field(description="What it has earned, a row per asset.")
+    @strawberry.field(
+        description="What it has earned, a row per asset.", extensions=[access.SELF_OR_STAFF]
+    )
     async def balances(self, info: Info) -> list[Balance]:
-        info.context.allow_self_or_staff(self.row.id)
         currency = info.context.settings.currency
         return [
             Balance(
@@ -99,7 +118,10 @@ class Member(MemberTiers, Node):
             for each in await ledger.balances(self.row.id)
         ]
 
-    @strawberry.field(description="Every movement on its accounts, newest first.")
+    @strawberry.field(
+        description="Every movement on its accounts, newest first.",
+        extensions=[access.SELF_OR_STAFF],
+    )
     async def ledger(
         self,
         info: Info,
@@ -107,7 +129,6 @@ class Member(MemberTiers, Node):
         first: First = 20,
         after: After = None,
     ) -> Connection[LedgerEntry]:
-        info.context.allow_self_or_staff(self.row.id)
         entries = models.LedgerEntry.filter(account__member_id=self.row.id)
         if asset is not None:
             entries = entries.filter(account__asset=asset)
@@ -123,20 +144,60 @@ class Member(MemberTiers, Node):
 
 @strawberry.type
 class MemberQuery:
-    @strawberry.field(description="Who is signed in; null for nobody.")
+    @strawberry.field(
+        description="Who is signed in; null for nobody.", extensions=[access.EVERYBODY]
+    )
     async def viewer(self, info: Info) -> Member | None:
         if info.context.viewer is None:
             return None
         row = await info.context.load.member_by_id.load(info.context.viewer.member_id)
         return row and Member.of(row)
 
-    @strawberry.field(description="The member behind a shop's customer. Role SERVICE.")
+    @strawberry.field(
+        description="The member behind a shop's customer.", extensions=[access.allow(Role.SERVICE)]
+    )
     async def customer(
         self,
         info: Info,
         source: Annotated[str, argument(description="The shop.")],
         customer_ref: Annotated[str, argument(description="The shop's own name for them.")],
     ) -> Member | None:
-        info.context.allow({Role.SERVICE})
+        if not info.context.signed_in().speaks_for(source):
+            raise Forbidden(f"This API key may not speak for {source}.")
         row = await identity.customer(source, customer_ref)
+        return row and Member.of(row)
+
+    @strawberry.field(
+        description="Members, the newest first: those for whom all of the arguments hold.",
+        extensions=[access.allow(*STAFF)],
+    )
+    async def members(
+        self,
+        search: Annotated[
+            str | None,
+            argument(
+                description="A piece of the name, e-mail or phone, whatever its case and width; at "
+                "most 200 characters. Pieces between blanks must all occur. Dashes, plus signs and "
+                "brackets are not looked at."
+            ),
+        ] = None,
+        tier: Annotated[
+            str | None, argument(description="The code of the tier they are in.")
+        ] = None,
+        role: Annotated[
+            Role | None, argument(description="One they have themselves; MEMBER is everybody.")
+        ] = None,
+        first: First = 20,
+        after: After = None,
+    ) -> Connection[Member]:
+        wanted = directory.Wanted(search, tier, role)
+        found = await directory.page(wanted, first, after)
+        return connection(found, Member.of, total=lambda: directory.count(wanted))
+
+    @strawberry.field(description="A member by its id.", extensions=[access.allow(*STAFF)])
+    async def member(
+        self, info: Info, id: Annotated[strawberry.ID, argument(description="Whose.")]
+    ) -> Member | None:
+        number = find_id("Member", id)
+        row = None if number is None else await info.context.load.member_by_id.load(number)
         return row and Member.of(row)

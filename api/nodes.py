@@ -7,6 +7,7 @@ from typing import Annotated, Generic, TypeVar
 import strawberry
 from strawberry.relay import from_base64, to_base64
 
+from api import access
 from core.errors import NotFound
 from core.paging import Page
 
@@ -61,7 +62,9 @@ def from_id(kind: str, id: str, *field: str) -> int:
     return number
 
 
-@strawberry.type(description="Where a page ends, and whether there is more.")
+@strawberry.type(
+    description="Where a page ends, and whether there is more.", directives=[access.as_parent()]
+)
 class PageInfo:
     has_next_page: bool = strawberry.field(description="Whether there is more behind this page.")
     has_previous_page: bool = strawberry.field(description="Whether there is more before it.")
@@ -69,13 +72,13 @@ class PageInfo:
     end_cursor: str | None = strawberry.field(description="The cursor of its last edge.")
 
 
-@strawberry.type
+@strawberry.type(directives=[access.as_parent()])
 class Edge(Generic[T]):
     cursor: str = strawberry.field(description="Goes into `after` to ask for what comes behind.")
     node: T = strawberry.field(description="The row.")
 
 
-@strawberry.type
+@strawberry.type(directives=[access.as_parent()])
 class Connection(Generic[T]):
     """One page of a list; `total` is only asked for when the query selects it."""
 

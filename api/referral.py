@@ -6,17 +6,17 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
+from api import access
 from api.content import Content
 from api.context import STAFF, Context, Info
-from api.errors import UserError, mistakes_to, user_error
+from api.errors import UserError, mistakes_to
 from api.members import Member
-from api.nodes import Node, from_id, to_id
+from api.nodes import Node, to_id
 from api.scalars import Long
 from core.errors import Invalid
 from members.identity import Viewer
 from members.models import Asset, Role
 from referral import conversions, links, models, touches
-from referral.conversions import NewOrder, NewRefund, Recorded
 from referral.errors import CodeUnknown
 from referral.models import ConversionStatus, ConversionType, Verdict
 
@@ -27,7 +27,7 @@ strawberry.enum(ConversionStatus, description="What became of it.")
 strawberry.enum(Verdict, description="Why a touch did or did not count; the first that applies.")
 
 
-@strawberry.type(description="Terms under which links earn.")
+@strawberry.type(description="Terms under which links earn.", directives=[access.as_parent()])
 class Program(Node):
     code: str = strawberry.field(description="Its name for programs; unique.")
     name: str = strawberry.field(description="Its name for people.")
@@ -61,7 +61,9 @@ async def _member(info: Info, member_id: int) -> Member:
     return Member.of(row)
 
 
-@strawberry.type(description="A promoter's entrance to a content or an address.")
+@strawberry.type(
+    description="A promoter's entrance to a content or an address.", directives=[access.as_parent()]
+)
 class ReferralLink(Node):
     row: strawberry.Private[models.Link]
     code: str = strawberry.field(description="Nine characters, the last one a check character.")
@@ -93,7 +95,9 @@ class ReferralLink(Node):
         return row and Content.of(row)
 
 
-@strawberry.type(description="What a program pays for a kind of conversion.")
+@strawberry.type(
+    description="What a program pays for a kind of conversion.", directives=[access.as_parent()]
+)
 class RewardRule:
     version: int = strawberry.field(description="Rules never change; a new rate is a new version.")
     on: ConversionType = strawberry.field(description="What it rewards.")
@@ -103,7 +107,10 @@ class RewardRule:
     )
 
 
-@strawberry.type(description="What a promoter gets for a conversion, at the rate of its day.")
+@strawberry.type(
+    description="What a promoter gets for a conversion, at the rate of its day.",
+    directives=[access.as_parent()],
+)
 class Commission(Node):
     asset: Asset = strawberry.field(description="What it is counted in.")
     amount: Long = strawberry.field(description="What was earned, in minor units or points.")
@@ -126,7 +133,7 @@ class Commission(Node):
         )
 
 
-@strawberry.type(description="Who brought a conversion.")
+@strawberry.type(description="Who brought a conversion.", directives=[access.as_parent()])
 class Attribution:
     row: strawberry.Private[models.Attribution]
     level: int = strawberry.field(description="1 for whoever brought it.")
@@ -155,7 +162,10 @@ class Attribution:
         return [Commission.of(row) for row in await found.order_by("id").select_related("rule")]
 
 
-@strawberry.type(description="A touch that was looked at, and why it did or did not count.")
+@strawberry.type(
+    description="A touch that was looked at, and why it did or did not count.",
+    directives=[access.as_parent()],
+)
 class TouchVerdict:
     row: strawberry.Private[models.TouchVerdict]
     verdict: Verdict = strawberry.field(description="The first reason that applies.")
@@ -178,7 +188,10 @@ class TouchVerdict:
         return await _member(info, self.row.touch.link.owner_id)
 
 
-@strawberry.type(description="An order or a refund, and what was decided about it.")
+@strawberry.type(
+    description="An order or a refund, and what was decided about it.",
+    directives=[access.as_parent()],
+)
 class Conversion(Node):
     row: strawberry.Private[models.Conversion]
     type: ConversionType = strawberry.field(description="What happened.")
@@ -234,7 +247,9 @@ class Conversion(Node):
 @strawberry.type
 class ReferralQuery:
     @strawberry.field(
-        description="A conversion by the shop's own id. Staff, and the service that recorded it."
+        description="A conversion by the shop's own id. Staff, the service that recorded it, and "
+        "an API key of its source.",
+        extensions=[access.allow(*STAFF, Role.SERVICE)],
     )
     async def conversion(
         self,
@@ -245,13 +260,9 @@ class ReferralQuery:
             ConversionType, argument(description="Each type has ids of its own.")
         ] = ConversionType.ORDER,
     ) -> Conversion | None:
-        viewer = info.context.allow({*STAFF, Role.SERVICE})
+        viewer = info.context.signed_in()
         row = await conversions.find(type, source, external_id)
-        if row is None or (
-            viewer.roles.isdisjoint(STAFF) and row.recorded_by_id != viewer.member_id
-        ):
-            return None
-        return Conversion.of(row)
+        return Conversion.of(row) if row and _may_see(viewer, row) else None
 
 
 @strawberry.input(description="A click that a client without cookies tells of.")
@@ -265,7 +276,7 @@ class TouchRecordInput:
     )
 
 
-@strawberry.type(description="A click that was recorded.")
+@strawberry.type(description="A click that was recorded.", directives=[access.as_parent()])
 class TouchPayload:
     visitor_id: str | None = strawberry.field(
         default=None, description="The visitor id to use from now on."
@@ -275,72 +286,12 @@ class TouchPayload:
     )
 
 
-@strawberry.input(
-    description="An order of a shop. `source` and `externalId` together are its idempotency key. "
-    "An order that gives `member` and `customerRef` links the two."
-)
-class OrderRecordInput:
-    source: str = strawberry.field(description="The shop; at most 40 characters.")
-    external_id: str = strawberry.field(description="The shop's own id; at most 100 characters.")
-    member: strawberry.ID | None = strawberry.field(default=None, description="Who bought.")
-    customer_ref: str | None = strawberry.field(
-        default=None, description="The shop's own name for who bought; at most 100 characters."
-    )
-    amount_minor: Long = strawberry.field(description="What was paid, in minor units; 0 or more.")
-    occurred_at: datetime | None = strawberry.field(
-        default=None, description="When it was paid; now if missing."
-    )
-
-
-@strawberry.input(
-    description="A refund of a shop: names the order it refunds (same source), or, for money paid "
-    "before this platform existed, only the customer: that lowers the spend and reverses no "
-    "commission. Refunds have ids of their own."
-)
-class RefundRecordInput:
-    source: str = strawberry.field(description="The shop; at most 40 characters.")
-    external_id: str = strawberry.field(description="The shop's own id; at most 100 characters.")
-    order_external_id: str | None = strawberry.field(
-        default=None, description="The order; it may arrive later."
-    )
-    member: strawberry.ID | None = strawberry.field(default=None, description="Who had paid.")
-    customer_ref: str | None = strawberry.field(
-        default=None, description="The shop's own name for who had paid."
-    )
-    amount_minor: Long = strawberry.field(description="What went back, in minor units; 1 or more.")
-    occurred_at: datetime | None = strawberry.field(
-        default=None, description="When it went back; now if missing."
-    )
-
-
-@strawberry.type(description="A conversion that was accepted.")
-class ConversionPayload:
-    conversion: Conversion | None = strawberry.field(
-        default=None, description="PENDING at first: a worker decides within a moment."
-    )
-    replayed: bool = strawberry.field(
-        default=False, description="Whether an earlier call had recorded it."
-    )
-    errors: list[UserError] = strawberry.field(
-        default_factory=list,
-        description="What has to be corrected; with a conversion beside it, that was recorded "
-        "all the same.",
-    )
-
-    @classmethod
-    def of(cls, recorded: Recorded) -> "ConversionPayload":
-        return cls(
-            conversion=Conversion.of(recorded.conversion),
-            replayed=recorded.replayed,
-            errors=[user_error(mistake) for mistake in recorded.mistakes],
-        )
-
-
 @strawberry.type
 class ReferralMutation:
     @strawberry.mutation(
         description="Records a click on a link, for clients without cookies (mini-programs). A "
-        "member's token joins the visitor to the member."
+        "member's token joins the visitor to the member.",
+        extensions=[access.EVERYBODY],
     )
     @mistakes_to(lambda errors: TouchPayload(errors=errors))
     async def touch_record(
@@ -355,48 +306,11 @@ class ReferralMutation:
         now = info.context.now
         return TouchPayload(visitor_id=await touches.report(link, visitor, at, member_id, now))
 
-    @strawberry.mutation(
-        description="Accepts an order and answers PENDING; safe to send again. Role SERVICE."
-    )
-    @mistakes_to(lambda errors: ConversionPayload(errors=errors))
-    async def order_record(
-        self, info: Info, input: Annotated[OrderRecordInput, argument(description="The order.")]
-    ) -> ConversionPayload:
-        viewer = info.context.allow({Role.SERVICE})
-        order = NewOrder(
-            source=input.source,
-            external_id=input.external_id,
-            amount_minor=input.amount_minor,
-            member_id=_member_id(input.member),
-            customer_ref=input.customer_ref,
-            occurred_at=input.occurred_at,
-        )
-        recorded = await conversions.record_order(order, viewer.member_id, info.context.now)
-        return ConversionPayload.of(recorded)
 
-    @strawberry.mutation(
-        description="Accepts a refund and answers PENDING; safe to send again. Role SERVICE."
-    )
-    @mistakes_to(lambda errors: ConversionPayload(errors=errors))
-    async def refund_record(
-        self, info: Info, input: Annotated[RefundRecordInput, argument(description="The refund.")]
-    ) -> ConversionPayload:
-        viewer = info.context.allow({Role.SERVICE})
-        refund = NewRefund(
-            source=input.source,
-            external_id=input.external_id,
-            amount_minor=input.amount_minor,
-            order_external_id=input.order_external_id,
-            member_id=_member_id(input.member),
-            customer_ref=input.customer_ref,
-            occurred_at=input.occurred_at,
-        )
-        recorded = await conversions.record_refund(refund, viewer.member_id, info.context.now)
-        return ConversionPayload.of(recorded)
-
-
-def _member_id(id: str | None) -> int | None:
-    return None if id is None else from_id("Member", id, "member")
+def _may_see(viewer: Viewer, row: models.Conversion) -> bool:
+    """Staff all, a service what it recorded and what is of the sources that its key names."""
+    named = viewer.sources is not None and row.source in viewer.sources
+    return not viewer.roles.isdisjoint(STAFF) or named or row.recorded_by_id == viewer.member_id
 
 
 def _touched_at(context: Context, occurred_at: datetime | None) -> datetime:

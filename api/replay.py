@@ -13,7 +13,7 @@ from api import app, demo, retail
 from api.retail import Order, Plan, Refund, Step
 from api.settings import Settings
 from core import codes, outbox
-from members import identity, tiers
+from members import identity, publishing, tiers
 from members.models import Account, DowngradePolicy, EntryKind, LedgerEntry, Member, Role, Standing
 from referral import conversions, links, programs
 from referral.models import Link
@@ -160,7 +160,8 @@ async def _set_up(settings: Settings, downgrade: DowngradePolicy) -> tuple[str, 
     """The shop's token, the tiers, and ten employees with a link each; safe to repeat."""
     now = datetime.now(UTC)
     token = await identity.token_for("retail-shop@wellspring.example", [Role.SERVICE], now)
-    await tiers.set_up(demo.ladder(downgrade))
+    rules = demo.ladder(downgrade)
+    await publishing.set_up(rules, time_zone=settings.time_zone, now=now)
     program = await programs.set_up(
         PROGRAM,
         "Online retail",

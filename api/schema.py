@@ -19,20 +19,27 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 from strawberry.types.execution import ExecutionContext, ExecutionResult, PreExecutionError
 
+from api import clients
+from api.accounts import AccountMutation
 from api.audit import AuditQuery
 from api.content import ContentQuery
 from api.context import Context
 from api.editing import EditingMutation, LifecycleMutation, TaggingMutation
-from api.errors import Refusal, Unauthenticated, as_json, formatted, refused
-from api.lookup import LookupQuery
+from api.errors import Refusal, Unauthenticated, as_json, formatted, postponed, refused
+from api.keys import ApiKeyMutation, ApiKeyQuery
 from api.members import MemberQuery
+from api.node import NodeQuery
+from api.promoters import PromoterMutation
+from api.recording import RecordingMutation
 from api.referral import ReferralMutation, ReferralQuery
 from api.scalars import SCALARS
 from api.sessions import SessionMutation
 from api.settings import Settings
 from api.tags import TagQuery
+from api.tier_rules import TierMutation, TierRulesQuery
 from api.tiers import TierQuery
-from members import identity
+from api.wechat import WechatMutation
+from members import identity, keys
 
 CACHED_DOCUMENTS = 128
 LARGEST_DOCUMENT_CHARACTERS = 32_768
@@ -42,16 +49,32 @@ LARGEST_DOCUMENT_TOKENS = 2_000  # a kept document takes far more memory than it
 
 Query = merge_types(
     "Query",
-    (LookupQuery, MemberQuery, TierQuery, ContentQuery, TagQuery, ReferralQuery, AuditQuery),
+    (
+        NodeQuery,
+        MemberQuery,
+        TierQuery,
+        TierRulesQuery,
+        ApiKeyQuery,
+        ContentQuery,
+        TagQuery,
+        ReferralQuery,
+        AuditQuery,
+    ),
 )
 Mutation = merge_types(
     "Mutation",
     (
         SessionMutation,
+        WechatMutation,
+        AccountMutation,
+        TierMutation,
+        ApiKeyMutation,
         EditingMutation,
         LifecycleMutation,
         TaggingMutation,
         ReferralMutation,
+        RecordingMutation,
+        PromoterMutation,
     ),
 )
 
@@ -99,11 +122,14 @@ class GraphQLApp(GraphQL[Context, None]):
 
     async def get_context(self, request: Any, response: Any) -> Context:
         now = datetime.now(UTC)
+        clients.note(request)
         return Context(self._settings, now, await _viewer(request, now))
 
     async def process_result(
         self, request: Request, result: ExecutionResult | PreExecutionError
     ) -> GraphQLHTTPResponse:
+        if refusal := postponed(result):
+            raise refusal
         answer: GraphQLHTTPResponse = {"data": result.data}
         if result.errors:
             answer["errors"] = [*formatted(result, request_id())]
@@ -141,10 +167,15 @@ async def _viewer(request: Request, now: datetime) -> identity.Viewer | None:
     if header is None:
         return None
     scheme, _, token = header.partition(" ")
-    viewer = await identity.viewer(token.strip(), now) if scheme.lower() == "bearer" else None
+    viewer = await _bearer(token.strip(), now) if scheme.lower() == "bearer" else None
     if viewer is None:
         raise Unauthenticated("This token is unknown or has expired; sign in again.")
     return viewer
+
+
+async def _bearer(token: str, now: datetime) -> identity.Viewer | None:
+    known = keys.viewer if token.startswith(keys.PREFIX) else identity.viewer
+    return await known(token, now)
 
 
 def request_id() -> str:

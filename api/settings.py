@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PREFIX = "WELLSPRING_"
 SHORTEST_SECRET = 32
 WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - recognised here, not bound to
-HIDDEN = {"secret", "database_url", "broker_url"}  # may hold a password
+HIDDEN = {"secret", "database_url", "broker_url", "wechat_app_secret"}  # may hold a password
 
 Listed = Annotated[tuple[str, ...], NoDecode]
 
@@ -74,6 +74,20 @@ class Settings(BaseSettings):
         "beside the database when unset on SQLite, needed on PostgreSQL",
     )
 
+    wechat_url: str = Field(
+        default="https://api.weixin.qq.com",
+        description="the address of WeChat's server, such as https://api.weixin.qq.com, "
+        "without path",
+    )
+    wechat_app_id: str = Field(
+        default="",
+        description="the AppID of your mini-program, such as wx0123456789abcdef; without one "
+        "nobody signs in by WeChat",
+    )
+    wechat_app_secret: str = Field(
+        default="", description="the AppSecret of the mini-program, needed beside its AppID"
+    )
+
     @field_validator("target_hosts", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -104,6 +118,16 @@ class Settings(BaseSettings):
     @classmethod
     def _public(cls, value: str) -> str:
         return _accept(value, not value or _is_origin(value)).rstrip("/")
+
+    @field_validator("wechat_url")
+    @classmethod
+    def _wechat(cls, value: str) -> str:
+        return _accept(value, _is_origin(value)).rstrip("/")
+
+    @field_validator("wechat_app_id", "wechat_app_secret")
+    @classmethod
+    def _wechat_name(cls, value: str) -> str:
+        return _accept(value, re.fullmatch(r"[A-Za-z0-9_-]*", value))
 
     @field_validator("cors_origins")
     @classmethod
@@ -215,6 +239,9 @@ def load() -> Settings:
         raise BadSettings([*unknown, *map(_line, error.errors())]) from error
     if not settings.secret and not settings.database_url.startswith("sqlite://"):
         unknown.append(f"{PREFIX}SECRET is not set. Accepted: {_accepted('secret')}.")
+    if settings.wechat_app_id and not settings.wechat_app_secret:
+        accepted = _accepted("wechat_app_secret")
+        unknown.append(f"{PREFIX}WECHAT_APP_SECRET is not set. Accepted: {accepted}.")
     if unknown:
         raise BadSettings(unknown)
     return settings

@@ -5,6 +5,7 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
+from api import access
 from api.context import Info
 from api.nodes import After, Connection, First, Node, connection, to_id
 from content import models, tags
@@ -13,7 +14,10 @@ from content.models import Dimension
 strawberry.enum(Dimension, description="The four sides from which a brand is told.")
 
 
-@strawberry.type(description="A word that people remember a piece by, in one dimension.")
+@strawberry.type(
+    description="A word that people remember a piece by, in one dimension.",
+    directives=[access.as_parent()],
+)
 class Tag(Node):
     row: strawberry.Private[models.Tag]
     dimension: Dimension = strawberry.field(description="The side of the brand it tells of.")
@@ -52,7 +56,10 @@ class Tag(Node):
 
 @strawberry.type
 class TagQuery:
-    @strawberry.field(description="The tags by slug, those at a root and those below alike.")
+    @strawberry.field(
+        description="The tags by slug, those at a root and those below alike.",
+        extensions=[access.EVERYBODY],
+    )
     async def tags(
         self,
         dimension: Annotated[Dimension | None, argument(description="Of this side alone.")] = None,

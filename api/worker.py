@@ -25,6 +25,7 @@ from dramatiq.middleware import Middleware
 from api.settings import Settings
 from content import lifecycle
 from core import database, outbox
+from members import reevaluating, reviews
 from referral import conversions, crediting
 
 log = structlog.get_logger(__name__)
@@ -32,7 +33,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 QUEUE = "crediting"
-THREADS = 2  # batches in flight: one in the database while the other is decided
+THREADS = 3  # two batches in flight, beside a job that takes long
 IDLE_POLL_MS = 100  # the longest that a message waits for an idle consumer
 DEAD_DOORBELL_TTL_MS = 60_000
 REDIS_TIMEOUT_SECONDS = 5
@@ -89,11 +90,19 @@ def _clock() -> datetime:
     return datetime.now(UTC)
 
 
-# What a ring on each topic does: one batch; True when there may be more.
+# What a ring on each topic does: a batch, or a job; False where there was nothing to do.
 WORK: Mapping[str, Callable[[], Awaitable[bool]]] = {
     conversions.TOPIC: lambda: crediting.work(_clock()),
     lifecycle.TOPIC: lambda: lifecycle.work(_clock()),
+    reevaluating.TOPIC: lambda: reevaluating.work(_clock),
+    reviews.TOPIC: lambda: reviews.work(_clock()),
 }
+
+
+async def _more(topic: str) -> bool:
+    """Whether, after a batch, another one is due: rows that came meanwhile, or that had to wait
+    for this one since they are of its lane. Their own ring has found nothing to do."""
+    return topic == reviews.TOPIC or await outbox.waiting(topic, _clock()) is not None
 
 
 class Doorbell:
@@ -107,11 +116,11 @@ class Doorbell:
 
     def _actor(self, broker: Broker, topic: str) -> dramatiq.Actor[[int], Any]:
         async def work(outbox_id: int) -> None:
-            """One batch, and another ring when there may be more, or when one failed: what comes
+            """One batch, and another ring when there is more, or when one failed: what comes
             behind a bad row does not wait for it."""
-            more = True
+            more = topic != reviews.TOPIC  # reviews count no attempts: the sweeper tries again
             try:
-                more = await WORK[topic]()
+                more = await WORK[topic]() and await _more(topic)
             finally:
                 if more:
                     self.ring(topic, outbox_id)
@@ -144,7 +153,8 @@ class Doorbell:
 
 
 async def sweep(doorbell: Doorbell) -> None:
-    """Rings for what is overdue, until it is cancelled: lost rings, dead workers, retries."""
+    """Rings for what is overdue, until it is cancelled: lost rings, dead workers, retries, and what
+    has become due by the time alone."""
     while True:
         # Not in step with the other workers, which do the same.
         await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
@@ -160,6 +170,8 @@ async def _sweep_once(doorbell: Doorbell, now: datetime) -> None:
         if overdue is not None:
             await outbox.bury(now)
             doorbell.ring(topic, overdue)
+    if await reviews.due(now):
+        doorbell.ring(reviews.TOPIC, 0)
 
 
 @asynccontextmanager

@@ -9,9 +9,10 @@ import functools
 import hashlib
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -51,6 +52,9 @@ UNREACHABLE = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
+
+# What never changes once it was written, by name: read once for as long as a database is open.
+kept: dict[str, Any] = {}
 
 _after_commit: ContextVar[list[Callable[[], None]] | None] = ContextVar(
     "after_commit", default=None
@@ -122,6 +126,7 @@ async def opened(url: str) -> AsyncIterator[None]:
             await client().create_connection(with_db=True)
         except (*UNREACHABLE, asyncpg.PostgresError, sqlite3.Error) as error:
             raise Unavailable(f"The database does not answer: {error}") from error
+        kept.clear()
         yield
 
 
@@ -176,6 +181,21 @@ def snapshot(
             sqlite.reading.reset(token)
 
     return run
+
+
+async def trust_indexes() -> None:
+    """Until the unit of work ends, what an index can find or order is found and ordered by it.
+
+    PostgreSQL's planner guesses what that costs, badly where nothing was ever analysed, and reads
+    and sorts whole tables when it guesses wrong. SQLite takes the index anyway.
+    """
+    if is_postgres():
+        # Plans then look so dear that compiling them seems worth it: it never is.
+        off = ", ".join(
+            f"set_config('{each}', 'off', true)"
+            for each in ("enable_seqscan", "enable_sort", "jit")
+        )
+        await rows(f"SELECT {off}")
 
 
 async def _transaction(work: Callable[[], Awaitable[R]]) -> R:
@@ -246,6 +266,63 @@ async def execute(sql: str, *values: Any) -> int:
 
 def _dialect(sql: str) -> str:
     return sql if is_postgres() else re.sub(r"\$(\d+)", r"?\1", sql)
+
+
+async def execute_many(sql: str, values: Sequence[Sequence[Any]]) -> None:
+    """Runs one statement with each of many lists of values."""
+    if values:
+        await client().execute_many(_dialect(sql), [list(each) for each in values])
+
+
+async def put_rows(
+    table: str, key: str, columns: Sequence[str], values: Sequence[Sequence[Any]]
+) -> None:
+    """Writes rows whole, in one statement: those whose `key` is there already are replaced, column
+    by column. At most some 2,000 rows of 16 columns fit."""
+    numbers = iter(range(1, len(values) * len(columns) + 1))
+    placed = ", ".join(f"({', '.join(f'${next(numbers)}' for _ in columns)})" for _ in values)
+    changed = ", ".join(f"{column} = excluded.{column}" for column in columns if column != key)
+    await client().execute_query(
+        _dialect(
+            f"INSERT INTO {table} ({', '.join(columns)}) VALUES {placed} "
+            f"ON CONFLICT ({key}) DO UPDATE SET {changed}"
+        ),
+        [value for row in values for value in row],
+    )
+
+
+def instant(value: datetime | str | None) -> datetime | None:
+    """An instant as `rows` returns it, aware; on SQLite it is made from text."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def later(column: str, days: int) -> str:
+    """SQL for the instant so many times 24 hours after the one in the column, or up to two
+    milliseconds behind it."""
+    if is_postgres():
+        return f"{column} + interval '{days * 24} hours'"
+    shifted = f"strftime('%Y-%m-%d %H:%M:%f', {column}, '+{days} days', '+0.002 seconds')"
+    return f"{shifted} || '000+00:00'"
+
+
+def earliest(*columns: str) -> str:
+    """SQL for the earliest of some instants, of which any may be null; null where all are."""
+    if is_postgres():
+        return f"LEAST({', '.join(columns)})"
+    never = "'9999'"
+    known = ", ".join(f"COALESCE({column}, {never})" for column in columns)
+    return f"NULLIF(MIN({known}, {never}), {never})"
+
+
+def typed(number: int) -> str:
+    """The placeholder of an instant where the statement does not say that it is one."""
+    return f"CAST(${number} AS timestamptz)" if is_postgres() else f"${number}"
+
+
+def json_object(columns: Mapping[str, str]) -> str:
+    """SQL for a JSON object: expressions for its names, and the columns that hold their values."""
+    pairs = ", ".join(f"{name}, {column}" for name, column in columns.items())
+    return f"jsonb_build_object({pairs})" if is_postgres() else f"json_object({pairs})"
 
 
 async def ready() -> None:

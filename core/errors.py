@@ -41,18 +41,18 @@ class NotFound(Mistake):
     code = "NOT_FOUND"
 
 
-def text(value: str, field: str, *, most: int) -> str:
+def text(value: str, *field: str, most: int) -> str:
     """The text without outer blanks; raises `Required` when empty, `TooLong` above `most`
     characters, `Invalid` with a control character or half a surrogate pair."""
     value = value.strip()
     if not value:
-        raise Required("This must not be empty.", field)
+        raise Required("This must not be empty.", *field)
     if len(value) > most:
-        raise TooLong(f"This has {len(value)} characters; at most {most} are stored.", field)
+        raise TooLong(f"This has {len(value)} characters; at most {most} are stored.", *field)
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
-        raise Invalid("This must not contain control characters.", field)
+        raise Invalid("This must not contain control characters.", *field)
     if not storable(value):
-        raise Invalid("This must be whole Unicode characters.", field)
+        raise Invalid("This must be whole Unicode characters.", *field)
     return value
 
 

@@ -44,12 +44,20 @@ class Job(Model):
 async def start(
     kind: str, now: datetime, *, subject_id: int | None = None, total: int | None = None
 ) -> Job:
-    """Queues a job with its outbox row; belongs into a unit of work."""
-    job = await Job.create(
-        kind=kind, subject_id=subject_id, status=JobStatus.QUEUED, total=total, created_at=now
-    )
-    await outbox.put(kind, [(job.id, kind)], now)
+    """Queues a job with its outbox row; belongs into a unit of work. One of nothing is done."""
+    job = Job(kind=kind, subject_id=subject_id, status=JobStatus.QUEUED, total=total)
+    job.created_at = now
+    if total == 0:
+        end(job, now)
+    await job.save()
+    if total != 0:
+        await outbox.put(kind, [(job.id, kind)], now)
     return job
+
+
+async def begin(kind: str, now: datetime, *, total: int | None = None) -> Job:
+    """A job that its caller does, without a worker; belongs into a unit of work."""
+    return await Job.create(kind=kind, status=JobStatus.RUNNING, total=total, created_at=now)
 
 
 def advance(job: Job, *, position: int, done: int) -> None:

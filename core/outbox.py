@@ -107,7 +107,7 @@ ORDER BY id LIMIT {limit}
 """
 # What was tried before is tried alone: one bad row must not take its neighbours along.
 _DUE_RETRY = _DUE.format(which=f"attempts BETWEEN 1 AND {MAX_ATTEMPTS - 1}", limit=1)
-_DUE_FRESH = _DUE.format(which="attempts = 0", limit=BATCH)
+_DUE_FRESH = _DUE.format(which="attempts = 0", limit="{most}")
 # Repeats the conditions: a row may have been settled since it was looked up.
 _LEASE = """
 UPDATE outbox SET lease = $1, attempts = attempts + 1, available_at = $2
@@ -117,14 +117,15 @@ RETURNING id, subject_id, attempts
 
 
 @database.unit_of_work
-async def claim(topic: str, now: datetime) -> Sequence[Claim]:
-    """Leases what is due, oldest first: one row that was tried before, else up to 100 fresh ones.
+async def claim(topic: str, now: datetime, *, most: int = BATCH) -> Sequence[Claim]:
+    """Leases what is due, oldest first: one row that was tried before, else up to `most` fresh.
 
     A row waits while an earlier one of its lane is being done elsewhere, has failed or is not due
     yet, so that a lane keeps its order whatever the number of workers.
     """
     await database.lock(f"outbox:{topic}")
-    due = await database.rows(_DUE_RETRY, topic, now) or await database.rows(_DUE_FRESH, topic, now)
+    fresh = _DUE_FRESH.format(most=most)
+    due = await database.rows(_DUE_RETRY, topic, now) or await database.rows(fresh, topic, now)
     if not due:
         return []
     lease = secrets.token_hex(16)
@@ -155,6 +156,19 @@ async def settle(claims: Sequence[Claim], now: datetime) -> None:
     ).update(done_at=now)
     if settled != len(claims):
         raise LeaseLost(f"{len(claims) - settled} of {len(claims)} messages were taken over")
+
+
+async def extend(claims: Sequence[Claim], now: datetime) -> None:
+    """Begins the leases anew in the running unit of work, which has moved the work a step on: what
+    gets anywhere never uses up its attempts. Raises `LeaseLost` as `settle` does."""
+    extended = await OutboxMessage.filter(
+        id__in=[each.id for each in claims],
+        lease=claims[0].lease,
+        done_at__isnull=True,
+        dead_at__isnull=True,
+    ).update(available_at=now + LEASE, attempts=1)
+    if extended != len(claims):
+        raise LeaseLost(f"{len(claims) - extended} of {len(claims)} messages were taken over")
 
 
 @database.unit_of_work
@@ -194,19 +208,21 @@ async def bury(now: datetime) -> int:
     ).update(dead_at=now, error="the worker died in every attempt")
 
 
-async def overdue(topic: str, now: datetime) -> int | None:
-    """The id of an open row of the topic that has been due for two seconds, if any."""
+async def waiting(topic: str, now: datetime) -> int | None:
+    """The id of an open row of the topic that is due and that nobody holds, if any."""
     row = await (
         OutboxMessage.filter(
-            topic=topic,
-            done_at__isnull=True,
-            dead_at__isnull=True,
-            available_at__lte=now - OVERDUE_AFTER,
+            topic=topic, done_at__isnull=True, dead_at__isnull=True, available_at__lte=now
         )
         .order_by("id")
         .first()
     )
     return row and row.id
+
+
+async def overdue(topic: str, now: datetime) -> int | None:
+    """The id of one that has been due for two seconds, if any."""
+    return await waiting(topic, now - OVERDUE_AFTER)
 
 
 async def open_count(topic: str) -> int:

@@ -52,13 +52,29 @@ async def page(
     `order` holds column names, `-` in front for descending; the last one must be unique. `name`
     says which list this is: a cursor of another list is refused. Raises `BadPage`.
     """
+    columns = [column.removeprefix("-") for column in order]
+    kinds = [query.model._meta.fields_map[column].field_type for column in columns]
+    behind = start(name, first, after, kinds)
+    if behind is not None:
+        query = query.filter(_behind(order, behind))
+    found = await query.order_by(*order).limit(first + 1)
+    return cut(found, columns=columns, name=name, first=first, after=after)
+
+
+def start(name: str, first: int, after: str | None, kinds: Sequence[type]) -> Sequence[Any] | None:
+    """The values behind which a page begins, one of each kind; None for the first page.
+
+    Raises `BadPage`.
+    """
     if not 1 <= first <= LARGEST_PAGE:
         raise BadPage(f"`first` must be from 1 to {LARGEST_PAGE}, not {first}")
-    columns = [column.removeprefix("-") for column in order]
-    if after is not None:
-        kinds = [query.model._meta.fields_map[column].field_type for column in columns]
-        query = query.filter(_behind(order, decode(name, after, kinds)))
-    found = await query.order_by(*order).limit(first + 1)
+    return None if after is None else decode(name, after, kinds)
+
+
+def cut(
+    found: Sequence[M], *, columns: Sequence[str], name: str, first: int, after: str | None
+) -> Page[M]:
+    """The page of rows that were found in order, up to one more than fits."""
     edges = [
         Edge(row, encode(name, [getattr(row, column) for column in columns]))
         for row in found[:first]

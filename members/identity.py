@@ -1,21 +1,25 @@
-"""Owns who somebody is: accounts, roles, bearer tokens, and shops' names for customers."""
+"""Owns who somebody is: accounts, bearer tokens, and shops' names for customers."""
 
 import hashlib
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
 
 from tortoise.exceptions import IntegrityError
 
 from core import database
-from core.errors import Invalid, storable, text
-from members.errors import EmailTaken
-from members.models import CustomerRef, Member, MemberRole, Role, Session, Standing
+from core.errors import Invalid, Required, storable, text
+from members import directory, expired, roles, standings
+from members.errors import EmailTaken, SourceForbidden
+from members.models import CustomerRef, Member, Password, Role, Session
 
 SESSION_LIFE = timedelta(days=30)
 NAME_CHARACTERS = 100
+AVATAR_CHARACTERS = 2_000
 EMAIL_CHARACTERS = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 SOURCE_CHARACTERS = 40
 REF_CHARACTERS = 100
@@ -29,19 +33,35 @@ _IMPLIED = {
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who is asking. `roles` holds the implied ones too."""
+    """Who is asking. `roles` holds the implied ones too.
+
+    `session_id` is None for whoever came with an API key; `sources` are those that such a key may
+    speak for, None where there is no limit.
+    """
 
     member_id: int
     roles: frozenset[Role]
+    session_id: int | None = None
+    sources: frozenset[str] | None = None
+
+    def speaks_for(self, source: str) -> bool:
+        """Whether nothing keeps it from telling of this source, and asking about it."""
+        return self.sources is None or source.strip() in self.sources
+
+    def check_source(self, source: str) -> None:
+        """Raises `SourceForbidden` where it may not speak for the source."""
+        if not self.speaks_for(source):
+            raise SourceForbidden(source)
 
 
 @dataclass(frozen=True, slots=True)
 class NewMember:
-    """What somebody says of themselves when they join."""
+    """What somebody says of themselves when they join. Without `registered_at` that is now."""
 
     display_name: str
     email: str | None = None
     phone: str | None = None
+    registered_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +83,84 @@ async def create(new: NewMember, now: datetime) -> Member:
 
     Raises `EmailTaken`, and `Required`, `TooLong` or `Invalid` with the field.
     """
+    name = text(new.display_name, "displayName", most=NAME_CHARACTERS)
     email = None if new.email is None else _email(new.email)
+    phone = None if new.phone is None else _phone(new.phone)
     try:
         member = await Member.create(
-            display_name=text(new.display_name, "displayName", most=NAME_CHARACTERS),
+            display_name=name,
             email=email,
-            email_key=email and email.casefold(),
-            phone=None if new.phone is None else _phone(new.phone),
-            created_at=now,
+            email_key=email and fold_email(email),
+            phone=phone,
+            search=directory.search_text(name, email, phone),
+            created_at=new.registered_at or now,
         )
     except IntegrityError as error:
         # The address is the only unique thing that a new account brings along.
         raise EmailTaken from error
-    await Standing.create(member=member)
+    await standings.open_for(member.id, now)
     return member
+
+
+@database.unit_of_work
+async def update(member_id: int, changes: Mapping[str, str | None]) -> Member:
+    """Changes what a member says of itself: `display_name`, `avatar_url` and `email`, each where
+    it is among the changes; None takes the last two away.
+
+    Raises `EmailTaken`, and `Required`, `TooLong` or `Invalid` with the field: a name is needed,
+    an e-mail address too where there is a password for it.
+    """
+    member = await Member.filter(id=member_id).select_for_update(no_key=True).get()
+    checked = await _checked(member_id, changes)
+    if checked:
+        try:
+            member.update_from_dict(checked)
+            member.search = directory.search_text(member.display_name, member.email, member.phone)
+            await member.save(update_fields=[*checked, "search"])
+        except IntegrityError as error:
+            raise EmailTaken from error
+    return member
+
+
+async def _checked(member_id: int, changes: Mapping[str, str | None]) -> dict[str, Any]:
+    checked: dict[str, Any] = {}
+    if "display_name" in changes:
+        checked["display_name"] = text(
+            changes["display_name"] or "", "displayName", most=NAME_CHARACTERS
+        )
+    if "avatar_url" in changes:
+        avatar_url = changes["avatar_url"]
+        checked["avatar_url"] = None if avatar_url is None else _avatar(avatar_url)
+    if "email" in changes:
+        email = changes["email"]
+        if email is None and await Password.exists(member_id=member_id):
+            raise Required("Who signs in with a password needs an e-mail address.", "email")
+        checked["email"] = None if email is None else _email(email)
+        checked["email_key"] = checked["email"] and fold_email(checked["email"])
+    return checked
+
+
+def _avatar(value: str) -> str:
+    value = text(value, "avatarUrl", most=AVATAR_CHARACTERS)
+    try:
+        parts = urlsplit(value)
+    except ValueError as error:
+        raise Invalid("This is not an address.", "avatarUrl") from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname or " " in value:
+        raise Invalid("This is not an address that begins with https:// or http://.", "avatarUrl")
+    return value
+
+
+def fold_email(email: str) -> str:
+    """The form in which two e-mail addresses are the same account's."""
+    return email.strip().casefold()
 
 
 def _email(value: str) -> str:
     value = text(value, "email", most=EMAIL_CHARACTERS)
     if not _EMAIL.fullmatch(value):
         raise Invalid("This is not an e-mail address.", "email")
-    text(value.casefold(), "email", most=EMAIL_CHARACTERS)  # some letters fold to two
+    text(fold_email(value), "email", most=EMAIL_CHARACTERS)  # some letters fold to two
     return value
 
 
@@ -95,47 +172,52 @@ def _phone(value: str) -> str:
 
 
 async def open_session(member_id: int, now: datetime) -> Opened:
-    """Makes a bearer token that is good for 30 days; belongs into a unit of work."""
+    """Makes a bearer token that is good for 30 days; belongs into a unit of work.
+
+    Sweeps away a few sessions that have ended, anybody's.
+    """
     token = secrets.token_urlsafe(32)
     expires_at = now + SESSION_LIFE
     await Session.create(
-        member_id=member_id, token_hash=_hash(token), created_at=now, expires_at=expires_at
+        member_id=member_id, token_hash=hashed(token), created_at=now, expires_at=expires_at
     )
+    await expired.delete(Session, "expires_at", now)
     return Opened(token, expires_at)
 
 
-def _hash(token: str) -> str:
-    # A plain hash is enough: the token is 256 random bits, there is nothing to guess.
+async def close_session(session_id: int) -> bool:
+    """Ends a session at once; False where it had ended."""
+    return await Session.filter(id=session_id).delete() > 0
+
+
+def hashed(token: str) -> str:
+    """How a bearer token is kept. A plain hash is enough: the token is 256 random bits, there is
+    nothing to guess."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 async def viewer(token: str, now: datetime) -> Viewer | None:
     """Whose token this is, in one statement; None for an unknown or expired one."""
-    found = await Session.filter(token_hash=_hash(token), expires_at__gt=now).values_list(
-        "member_id", "member__roles__role"
+    found = await Session.filter(token_hash=hashed(token), expires_at__gt=now).values_list(
+        "id", "member_id", "member__roles__role"
     )
     if not found:
         return None
-    return Viewer(found[0][0], expand([Role(role) for _, role in found if role is not None]))
-
-
-async def may_be_impersonated(member_id: int) -> bool:
-    """Whether a shop may be given a session of this member: not of staff or of a service."""
-    others = MemberRole.filter(member_id=member_id).exclude(role=Role.KOC)
-    return not await others.exists()
+    session_id, member_id, _ = found[0]
+    held = [Role(role) for *_, role in found if role is not None]
+    return Viewer(member_id, expand(held), session_id)
 
 
 @database.unit_of_work
 async def token_for(
-    email: str, roles: Collection[Role], now: datetime, *, display_name: str | None = None
+    email: str, more: Collection[Role], now: datetime, *, display_name: str | None = None
 ) -> str:
     """A fresh token of the member with this address, who is made if missing and gets the roles."""
-    member = await Member.get_or_none(email_key=email.strip().casefold())
+    member = await Member.get_or_none(email_key=fold_email(email))
     if member is None:
         name = display_name or email.partition("@")[0]
         member = await create(NewMember(name, email=email), now)
-    for role in set(roles) - {Role.MEMBER}:
-        await MemberRole.get_or_create(member_id=member.id, role=role)
+    await roles.add(member.id, more)
     return (await open_session(member.id, now)).token
 
 

@@ -101,6 +101,7 @@ class Member(Model):
     phone = fields.CharField(max_length=32, null=True)
     avatar_url = fields.CharField(max_length=2000, null=True)
     created_at = fields.DatetimeField()
+    search = fields.TextField(default="", db_default="")  # by `directory.search_text`
 
     class Meta:
         table = "member"
@@ -119,6 +120,7 @@ class MemberRole(Model):
     class Meta:
         table = "member_role"
         unique_together = (("member", "role"),)
+        indexes = (("role", "member_id"),)
 
 
 class Session(Model):

@@ -13,7 +13,7 @@ from tortoise.models import Model
 from core import database
 from members import identity, ledger
 from members.ledger import Transfer
-from members.models import CustomerRef, Member
+from members.models import Asset, CustomerRef, Member
 from members.standings import Standings
 from referral import attribution, programs, touches
 from referral.models import (
@@ -37,7 +37,7 @@ class CustomerNamed(Exception):
 
 @dataclass(slots=True)
 class Case:
-    """An order with what hangs on it."""
+    """An order or a fee with what hangs on it."""
 
     order: Conversion
     refunded_minor: int = 0  # by refunds decided so far
@@ -58,9 +58,10 @@ class Casebook:
         self.cases: dict[OrderKey, Case] = {}
         self.members: Mapping[int, Member] = {}
         self.touches: Mapping[int, Sequence[attribution.Touch]] = {}
-        self.rules: Mapping[int, RewardRule] = {}
+        self.rules: Mapping[tuple[int, ConversionType], Sequence[RewardRule]] = {}
         self.window_days: Mapping[int, int] = {}
-        self.standings = Standings([], [])
+        self.fees: dict[int, Case] = {}
+        self.standings = Standings.of_nobody(now)
         self.attributions: list[Attribution] = []
         self.verdicts: list[TouchVerdict] = []
         self.commissions: list[Commission] = []
@@ -89,6 +90,8 @@ class Casebook:
         for each in self.batch.values():
             if each.type is ConversionType.ORDER:
                 self.cases[key_of(each)] = Case(each)
+            elif each.type is ConversionType.FEE:
+                self.fees[each.id] = Case(each)
         missing = {key for each in self.batch.values() if (key := order_key(each))} - {*self.cases}
         if not missing:
             return
@@ -152,14 +155,44 @@ class Casebook:
         ids = {each.member_id for each in self._everyone() if each.member_id is not None}
         if not ids:
             return
-        self.standings = await Standings.load(ids)
         self.members = await Member.in_bulk(ids, "id")
         self.touches = await touches.by_member(ids)
         program_ids = {each.program_id for some in self.touches.values() for each in some}
         if program_ids:
             found = await programs.by_id(program_ids)
             self.window_days = {each.id: each.window_days for each in found.values()}
-            self.rules = await programs.order_rules(program_ids)
+            self.rules = await programs.rules(program_ids)
+        self.standings = await Standings.load(ids | self._point_earners(), self.now)
+
+    def _point_earners(self) -> set[int]:
+        """Whoever may earn points by this batch, or lose some: their tiers may move too."""
+        paying = {
+            program_id
+            for (program_id, _), rules in self.rules.items()
+            if any(rule.asset is Asset.POINTS for rule in rules)
+        }
+        promoters = {
+            touch.promoter_id
+            for some in self.touches.values()
+            for touch in some
+            if touch.program_id in paying
+        }
+        return promoters | {
+            commission.promoter_id
+            for case in self.cases.values()
+            for commission in case.commissions
+            if commission.asset is Asset.POINTS
+        }
+
+    def case_of(self, payment: Conversion) -> Case:
+        """The case of an order or a fee of the batch."""
+        if payment.type is ConversionType.FEE:
+            return self.fees[payment.id]
+        return self.cases[key_of(payment)]
+
+    def rules_for(self, program_id: int, kind: ConversionType) -> Sequence[RewardRule]:
+        """What the program pays for a conversion of this kind."""
+        return self.rules.get((program_id, kind), ())
 
     def changed(self, conversion: Conversion) -> None:
         """Has the conversion written by `save`."""
@@ -225,7 +258,7 @@ def key_of(order: Conversion) -> OrderKey:
 
 
 def order_key(conversion: Conversion) -> OrderKey | None:
-    """The shop's name for the order that this is or refunds; None for a refund without one."""
+    """The shop's name for the order that this is or refunds; None for what concerns none."""
     if conversion.type is ConversionType.ORDER:
         return key_of(conversion)
     if conversion.order_external_id is None:

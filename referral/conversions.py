@@ -1,4 +1,4 @@
-"""Owns what shops tell us: orders and refunds, accepted once each and durably, decided later."""
+"""Owns what shops tell us: orders, fees, refunds, accepted once each and durably, decided later."""
 
 import hashlib
 import json
@@ -14,6 +14,7 @@ from core.errors import Invalid, Mistake, Required, storable, text
 from members import identity
 from members.errors import CustomerRefTaken, MemberNotFound
 from members.models import CustomerRef, Member
+from members.rules import PLAN_CHARACTERS
 from referral.errors import ExceedsOrder, IdempotencyConflict
 from referral.models import Conversion, ConversionStatus, ConversionType
 
@@ -30,6 +31,19 @@ class NewOrder:
     source: str
     external_id: str
     amount_minor: int
+    member_id: int | None = None
+    customer_ref: str | None = None
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewFee:
+    """A membership fee as a shop tells it; `plan` says what was bought."""
+
+    source: str
+    external_id: str
+    amount_minor: int
+    plan: str | None = None
     member_id: int | None = None
     customer_ref: str | None = None
     occurred_at: datetime | None = None
@@ -71,6 +85,16 @@ async def record_order(order: NewOrder, recorded_by: int, now: datetime) -> Reco
     return await _once(row, now)
 
 
+async def record_fee(fee: NewFee, recorded_by: int, now: datetime) -> Recorded:
+    """Accepts a membership fee, of at least one minor unit: one transaction, answered while a
+    worker decides. Repeats and errors as in `record_order`."""
+    row = _row(ConversionType.FEE, fee, recorded_by, now)
+    row.amount_minor = _amount(fee.amount_minor, least=1)
+    row.plan = None if fee.plan is None else text(fee.plan, "plan", most=PLAN_CHARACTERS)
+    row.figures = _figures(fee.amount_minor, fee.occurred_at, row.plan)
+    return await _once(row, now)
+
+
 async def record_refund(refund: NewRefund, recorded_by: int, now: datetime) -> Recorded:
     """Accepts a refund: one transaction, answered while a worker decides.
 
@@ -93,7 +117,7 @@ async def record_refund(refund: NewRefund, recorded_by: int, now: datetime) -> R
 
 
 def _row(
-    kind: ConversionType, new: NewOrder | NewRefund, recorded_by: int, now: datetime
+    kind: ConversionType, new: NewOrder | NewFee | NewRefund, recorded_by: int, now: datetime
 ) -> Conversion:
     if new.occurred_at is not None and new.occurred_at > now + FUTURE:
         raise Invalid("This lies more than 5 minutes ahead.", "occurredAt")

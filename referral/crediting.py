@@ -10,24 +10,21 @@ from datetime import datetime
 from core import database, outbox
 from members.identity import mailbox
 from members.ledger import AccountRef, Transfer
-from members.models import Account, EntryKind
-from referral import attribution, conversions, rewards
-from referral.casebook import Case, Casebook, key_of, order_key
+from members.models import Account, Asset, EntryKind
+from referral import attribution, conversions, invitations, rewards
+from referral.casebook import Case, Casebook, order_key
+from referral.invitations import LEVEL
 from referral.models import (
-    Attribution,
     Commission,
     Conversion,
     ConversionStatus,
     ConversionType,
     RewardRule,
-    TouchVerdict,
 )
-
-LEVEL = 1  # whoever brought the customer
 
 
 async def work(now: datetime) -> bool:
-    """Claims what is due and credits it; True when there may be more.
+    """Claims what is due and credits it; False where there was nothing to claim.
 
     Whatever goes wrong is kept with the rows, which are tried again, and raised.
     """
@@ -39,7 +36,7 @@ async def work(now: datetime) -> bool:
     except Exception as error:
         await outbox.give_back(claims, error, now)
         raise
-    return len(claims) == outbox.BATCH or claims[0].attempts > 1
+    return True
 
 
 @database.unit_of_work
@@ -62,24 +59,34 @@ def decide(book: Casebook, conversion: Conversion) -> None:
     """Decides one conversion of the batch, unless that has happened before."""
     if conversion.status is not ConversionStatus.PENDING:
         return
-    if conversion.type is ConversionType.ORDER:
-        _decide_order(book, book.cases[key_of(conversion)])
-    else:
+    if conversion.type is ConversionType.REFUND:
         _decide_refund(book, conversion)
+    else:
+        _decide_payment(book, book.case_of(conversion))
 
 
-def _decide_order(book: Casebook, case: Case) -> None:
+def _decide_payment(book: Casebook, case: Case) -> None:
+    """An order or a fee: counts for who paid it, and is credited to whoever brought them."""
     order = case.order
     if order.member_id is None:
         _set(book, order, ConversionStatus.PARKED)
         return
-    if order.amount_minor > 0:
-        book.standings.add_spend(order.member_id, order.amount_minor, book.now)
+    _count(book, order, order.member_id)
     _attribute(book, case, order.member_id)
     credited = ConversionStatus.CREDITED if case.commissions else ConversionStatus.NOT_CREDITED
     _set(book, order, credited)
     for refund in case.waiting:
         _refund_order(book, case, refund)
+
+
+def _count(book: Casebook, payment: Conversion, member_id: int) -> None:
+    amount, at = payment.amount_minor, payment.occurred_at
+    if amount == 0:
+        return
+    if payment.type is ConversionType.FEE:
+        book.standings.add_fee(member_id, amount, payment.id, at, payment.plan)
+    else:
+        book.standings.add_spend(member_id, amount, payment.id, at)
 
 
 def _attribute(book: Casebook, case: Case, member_id: int) -> None:
@@ -91,33 +98,16 @@ def _attribute(book: Casebook, case: Case, member_id: int) -> None:
         order.occurred_at,
         book.touches[member_id],
         {
-            program_id: attribution.Terms(days, pays=paid and program_id in book.rules)
+            program_id: attribution.Terms(
+                days, pays=paid and bool(book.rules_for(program_id, order.type))
+            )
             for program_id, days in book.window_days.items()
         },
     )
-    for judged in decision.judged:
-        book.verdicts.append(
-            TouchVerdict(
-                conversion_id=order.id,
-                program_id=judged.touch.program_id,
-                touch_id=judged.touch.id,
-                verdict=judged.verdict,
-                detail=judged.detail,
-            )
-        )
+    book.verdicts += invitations.verdicts(order.id, decision)
+    book.attributions += invitations.attributions(order.id, decision)
     for credit in decision.credits:
-        book.attributions.append(
-            Attribution(
-                conversion_id=order.id,
-                program_id=credit.touch.program_id,
-                promoter_id=credit.touch.promoter_id,
-                link_id=credit.touch.link_id,
-                level=LEVEL,
-                weight_ppm=credit.weight_ppm,
-            )
-        )
-        rule = book.rules.get(credit.touch.program_id)
-        if paid and rule is not None:
+        for rule in book.rules_for(credit.touch.program_id, order.type) if paid else ():
             _accrue(book, case, credit.touch.promoter_id, rule)
 
 
@@ -135,6 +125,7 @@ def _accrue(book: Casebook, case: Case, promoter_id: int, rule: RewardRule) -> N
     case.commissions.append(commission)
     book.commissions.append(commission)
     if commission.amount > 0:
+        _earn(book, commission, commission.amount, case.order)
         program, pending = _accounts(commission)
         book.transfers.append(
             Transfer(
@@ -146,6 +137,12 @@ def _accrue(book: Casebook, case: Case, promoter_id: int, rule: RewardRule) -> N
                 conversion_id=case.order.id,
             )
         )
+
+
+def _earn(book: Casebook, commission: Commission, amount: int, by: Conversion) -> None:
+    """Points that are earned, or with a negative number taken back, count for tiers."""
+    if commission.asset is Asset.POINTS:
+        book.standings.add_points(commission.promoter_id, amount, by.id, by.occurred_at)
 
 
 def _decide_refund(book: Casebook, refund: Conversion) -> None:
@@ -169,7 +166,7 @@ def _refund_member(book: Casebook, refund: Conversion) -> None:
     if refund.member_id is None:
         _set(book, refund, ConversionStatus.PARKED)
         return
-    book.standings.add_spend(refund.member_id, -refund.amount_minor, book.now)
+    book.standings.add_spend(refund.member_id, -refund.amount_minor, refund.id, refund.occurred_at)
     _set(book, refund, ConversionStatus.NOT_CREDITED)
 
 
@@ -186,7 +183,9 @@ def _refund_order(book: Casebook, case: Case, refund: Conversion) -> None:
     refund.member_id = order.member_id
     case.refunded_minor += refund.amount_minor
     if order.member_id is not None:
-        book.standings.add_spend(order.member_id, -refund.amount_minor, book.now)
+        book.standings.add_spend(
+            order.member_id, -refund.amount_minor, refund.id, refund.occurred_at
+        )
     for commission in case.commissions:
         _reverse(book, case, commission, refund)
     if not case.commissions:
@@ -204,6 +203,7 @@ def _reverse(book: Casebook, case: Case, commission: Commission, refund: Convers
         return
     commission.reversed = total
     book.reduced(commission)
+    _earn(book, commission, -step, refund)
     program, pending = _accounts(commission)
     book.transfers.append(
         Transfer(

@@ -1,6 +1,6 @@
 """The mistakes that this room answers with."""
 
-from core.errors import Invalid, Mistake
+from core.errors import Invalid, Mistake, NotFound
 
 
 class CodeUnknown(Mistake):
@@ -8,8 +8,8 @@ class CodeUnknown(Mistake):
 
     code = "CODE_UNKNOWN"
 
-    def __init__(self) -> None:
-        super().__init__("No link has this code; check it for typing mistakes.", "code")
+    def __init__(self, field: str = "code") -> None:
+        super().__init__("No link has this code; check it for typing mistakes.", field)
 
 
 class IdempotencyConflict(Mistake):
@@ -43,3 +43,10 @@ class TargetNotAllowed(Invalid):
             f"{url} is on no host that links may lead to: ours, and what the operator allows.",
             "targetUrl",
         )
+
+
+class ProgramNotFound(NotFound):
+    """No program has this code."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"There is no program {code}.", "program")

@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from core import database, outbox
-from members import tiers
-from members.models import LedgerTransfer, Standing, Tier
-from referral import rewards
+from core.jobs import Job
+from members import reevaluating, tiers
+from members.metrics import EVERYBODY, LIFETIME
+from members.models import LedgerTransfer, Tier
+from referral import facts, rewards
 
 SHOWN_PER_CHECK = 20
 
@@ -15,6 +18,11 @@ COMMISSION_KEY = (
     "commission.conversion_id || ':' || commission.program_id || ':' || commission.promoter_id"
     " || ':' || commission.level || ':' || commission.asset"
 )
+
+
+def _differ(one: str, other: str, columns: Sequence[str]) -> str:
+    return " OR ".join(f"{one}.{column} IS DISTINCT FROM {other}.{column}" for column in columns)
+
 
 # Each statement names the rows that contradict what the check's sentence claims.
 CHECKS = {
@@ -88,16 +96,25 @@ CHECKS = {
         WHERE sale.type = 'ORDER'
         GROUP BY sale.id, sale.source, sale.external_id, sale.refunded_minor
         HAVING sale.refunded_minor <> COALESCE(SUM(refund.amount_minor), 0)""",
-    "member {id}: the spend is {spend_minor}, the orders and refunds sum to {sum}": """
-        SELECT standing.member_id AS id, standing.spend_minor, CAST(COALESCE(SUM(
-            CASE conversion.type WHEN 'ORDER' THEN amount_minor ELSE -amount_minor END
-        ), 0) AS BIGINT) AS sum
-        FROM standing LEFT JOIN conversion ON conversion.member_id = standing.member_id
-            AND conversion.status IN ('CREDITED', 'NOT_CREDITED', 'REVERSED')
-        GROUP BY standing.member_id, standing.spend_minor
-        HAVING standing.spend_minor <> COALESCE(SUM(
-            CASE conversion.type WHEN 'ORDER' THEN amount_minor ELSE -amount_minor END
-        ), 0)""",
+    "member {id}: has metrics that its facts do not add up to": f"""
+        SELECT standing.member_id AS id FROM standing
+        JOIN ({facts.totals(EVERYBODY)}) AS total ON total.member_id = standing.member_id
+        WHERE {_differ("standing", "total", (*LIFETIME.values(), "first_order_at"))}""",
+    "member {id}: conversion {conversion} counts otherwise for {metric} than it was booked": f"""
+        SELECT COALESCE(due.member_id, fact.member_id) AS id,
+            COALESCE(due.conversion_id, fact.conversion_id) AS conversion,
+            COALESCE(due.metric, fact.metric) AS metric
+        FROM ({facts.of_members(EVERYBODY)}) AS due
+        FULL JOIN metric_fact AS fact ON fact.member_id = due.member_id
+            AND fact.metric = due.metric AND fact.conversion_id = due.conversion_id
+        WHERE {_differ("due", "fact", ("amount", "at", "plan"))}""",
+    "member {id}: what became of invitee {invitee} is not what was booked": f"""
+        SELECT COALESCE(due.inviter_id, booked.inviter_id) AS id,
+            COALESCE(due.invitee_id, booked.invitee_id) AS invitee
+        FROM ({facts.invitations_of(EVERYBODY)}) AS due
+        FULL JOIN invitation AS booked ON booked.inviter_id = due.inviter_id
+            AND booked.invitee_id = due.invitee_id
+        WHERE {_differ("due", "booked", ("registered_at", "bought_at", "promoted_at"))}""",
     "{type} {external_id} of {source}: is PARKED, and what it waits for is there": """
         SELECT parked.type, parked.source, parked.external_id FROM conversion AS parked
         LEFT JOIN conversion AS sale ON sale.type = 'ORDER' AND sale.source = parked.source
@@ -142,14 +159,14 @@ class Reconciliation:
 
 
 @database.snapshot
-async def reconcile() -> Reconciliation:
+async def reconcile(now: datetime) -> Reconciliation:
     """Computes everything again from the entries, the orders and the refunds, as of one instant;
     writes nothing."""
-    problems = [problem async for problem in _problems()]
+    problems = [problem async for problem in _problems(now)]
     return Reconciliation(await LedgerTransfer.all().count(), problems)
 
 
-async def _problems() -> AsyncIterator[str]:
+async def _problems(now: datetime) -> AsyncIterator[str]:
     for sentence, sql in CHECKS.items():
         found = await database.rows(sql)
         for row in found[:SHOWN_PER_CHECK]:
@@ -160,22 +177,25 @@ async def _problems() -> AsyncIterator[str]:
         due = rewards.reversed_total(row["amount"], int(row["refunded"]), row["amount_minor"])
         if row["reversed"] != due:
             yield f"commission {row['id']}: {row['reversed']} is reversed, {due} should be"
-    async for problem in _tier_problems():
+    async for problem in _tier_problems(now):
         yield problem
     for letter in await outbox.dead():
         work = f"{letter.topic} {letter.subject_id}"
         yield f"{work}: given up after {letter.attempts} attempts: {letter.error}"
 
 
-async def _tier_problems() -> AsyncIterator[str]:
-    ladder = await Tier.all()
-    by_id = {tier.id: tier for tier in ladder}
-    async for standing in Standing.all().only("member_id", "spend_minor", "tier_id"):
-        tier = by_id.get(standing.tier_id)
-        due = tiers.decide(ladder, tier, standing.spend_minor)
-        if due is not tier:
-            yield f"member {standing.member_id}: is in {_name(tier)}, should be in {_name(due)}"
-
-
-def _name(tier: Tier | None) -> str:
-    return tier.code if tier else "no tier"
+async def _tier_problems(now: datetime) -> AsyncIterator[str]:
+    """Members who are not in the tier that the rules put them in; not those whose turn has yet to
+    come, after other rules were published or by the time."""
+    if await Job.filter(kind=reevaluating.TOPIC, ended_at__isnull=True).exists():
+        return
+    ladder = await tiers.current()
+    not_due = f"review_at IS NULL OR review_at > '{now.isoformat(sep=' ')}'"
+    scope = f"{{column}} IN (SELECT member_id FROM standing WHERE {not_due})"
+    classes = reevaluating.Classes(ladder, now, scope)
+    codes = dict(await Tier.all().values_list("id", "code"))
+    for row in await database.rows(classes.each, *classes.values):
+        before, after = classes.decided(row)
+        if (before.tier, before.earned) != (after.tier, after.earned):
+            stands, due = codes.get(before.tier, "no tier"), codes.get(after.tier, "no tier")
+            yield f"member {row['member_id']}: is in {stands}, should be in {due}"

@@ -185,6 +185,8 @@ async def live(settings: Settings) -> AsyncIterator[Api]:
         await stack.enter_async_context(serving(settings))
         if not settings.embedded:
             broker = worker.make_broker(settings)
-            bell = await stack.enter_async_context(worker.doorbell(broker))
+            bell = worker.Doorbell(broker)
+            ringing = asyncio.create_task(bell.run())
+            stack.callback(ringing.cancel)
             await stack.enter_async_context(worker.working(broker, bell))
         yield await stack.enter_async_context(Api(settings))

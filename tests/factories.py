@@ -11,8 +11,8 @@ from content.library import NewContent
 from content.models import ContentKind, ContentStatus, Dimension, Tag
 from content.tagging import NewTag
 from core import codes
-from members import identity, tiers
-from members.models import DowngradePolicy, Member, Role
+from members import grants, identity, publishing
+from members.models import DowngradePolicy, Member, Role, TierApplication
 from referral import links, programs
 from referral.models import Link, Program
 
@@ -91,7 +91,7 @@ async def piece(
 
 async def ladder(downgrade: DowngradePolicy = DowngradePolicy.IMMEDIATE) -> None:
     """The tiers silver at 3,000.00 and gold at 5,000.00."""
-    await tiers.set_up(demo.ladder(downgrade))
+    await publishing.set_up(demo.ladder(downgrade), time_zone="Asia/Shanghai", now=NOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +104,14 @@ class Stage:
     link: Link
 
 
-async def stage(*, window_days: int = 30, rate_bps: int = 1_000) -> Stage:
+async def stage(
+    *,
+    window_days: int = 30,
+    rate_bps: int = 1_000,
+    downgrade: DowngradePolicy = DowngradePolicy.IMMEDIATE,
+) -> Stage:
     """A promoter with a link, a shop, and the two tiers."""
-    await ladder()
+    await ladder(downgrade)
     promoter = await person("lin", Role.EMPLOYEE)
     terms = await program(window_days=window_days, rate_bps=rate_bps)
     return Stage(
@@ -115,3 +120,24 @@ async def stage(*, window_days: int = 30, rate_bps: int = 1_000) -> Stage:
         program=terms,
         link=await link(promoter.member, terms),
     )
+
+
+async def apply(member_id: int, tier: str, now: datetime = NOW) -> TierApplication:
+    """The member's application for the tier."""
+    return await grants.apply(member_id, tier, None, now)
+
+
+async def decide(
+    application_id: int, actor_id: int, *, approve: bool = True, now: datetime = NOW
+) -> TierApplication:
+    """Staff's decision about it."""
+    return await grants.decide(
+        application_id, approve=approve, note=None, actor_id=actor_id, now=now
+    )
+
+
+async def grant(
+    member_id: int, tier: str, actor_id: int, until: datetime | None = None, now: datetime = NOW
+) -> None:
+    """The tier as a floor, given by staff."""
+    await grants.grant(member_id, tier, until, actor_id, now)

@@ -20,7 +20,7 @@ CONTENTS = """{ contents(first: 3) {
 
 
 async def load() -> dict[demo.Person, str]:
-    return await demo.load("CNY", datetime.now(UTC))
+    return await demo.load("CNY", "Asia/Shanghai", datetime.now(UTC))
 
 
 async def test_loading_the_demo_again_changes_nothing_but_tokens(opened: str) -> None:

@@ -28,9 +28,8 @@ def mistakes_of_the_rooms() -> Iterator[type[Mistake]]:
 
 
 def test_every_mistake_of_a_room_has_a_code_that_the_api_knows() -> None:
-    assert {mistake.code for mistake in mistakes_of_the_rooms()} == {
-        each.value for each in ErrorCode
-    }
+    known = {each.value for each in ErrorCode}
+    assert {mistake.code for mistake in mistakes_of_the_rooms()} <= known
 
 
 async def test_an_unexpected_error_is_masked_and_logged_with_its_request(live: Api) -> None:

@@ -61,6 +61,8 @@ ACCEPTED = [
     ("TIME_ZONE", "Europe/London", "Europe/London"),
     ("TIME_ZONE", "UTC", "UTC"),
     ("SECRET", SECRET, SECRET),
+    ("WECHAT_URL", "http://127.0.0.1:9000/", "http://127.0.0.1:9000"),
+    ("WECHAT_APP_SECRET", "0123456789abcdef", "0123456789abcdef"),
 ]
 REFUSED = [
     ("DATABASE_URL", "sqlite://"),
@@ -93,6 +95,10 @@ REFUSED = [
     ("TIME_ZONE", "Mars/Olympus"),
     ("TIME_ZONE", "../../etc/passwd"),
     ("SECRET", SECRET[:-1]),
+    ("WECHAT_URL", "api.weixin.qq.com"),
+    ("WECHAT_URL", "https://api.weixin.qq.com/sns"),
+    ("WECHAT_APP_ID", "wx 0123"),
+    ("WECHAT_APP_SECRET", "hunter2 "),
 ]
 REFUSED_FOR_LATER_HARM = [
     ("DATABASE_URL", "postgres://u:p@db:port/w"),
@@ -124,7 +130,7 @@ def test_any_other_form_is_refused_with_the_name_and_the_forms(
     [line] = str(caught.value).splitlines()
     assert line.startswith(f"WELLSPRING_{name} does not accept ")
     assert f"Accepted: {Settings.model_fields[name.lower()].description}" in line
-    if name in {"SECRET", "DATABASE_URL", "BROKER_URL"}:
+    if name in {"SECRET", "DATABASE_URL", "BROKER_URL", "WECHAT_APP_SECRET"}:
         assert repr(text) not in line
         assert "hunter2" not in line
     else:
@@ -143,6 +149,16 @@ def test_a_password_in_the_brokers_address_is_not_shown(monkeypatch: pytest.Monk
     with pytest.raises(BadSettings) as caught:
         load(monkeypatch, BROKER_URL="amqp://user:hunter2@broker")
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_mini_program_is_named_with_its_secret_or_not_at_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load(monkeypatch).wechat_url == "https://api.weixin.qq.com"
+    with pytest.raises(BadSettings, match="WELLSPRING_WECHAT_APP_SECRET is not set"):
+        load(monkeypatch, WECHAT_APP_ID="wx0123456789abcdef")
+    found = load(monkeypatch, WECHAT_APP_SECRET="hunter2")
+    assert (found.wechat_app_id, found.wechat_app_secret) == ("wx0123456789abcdef", "hunter2")
 
 
 def test_an_origin_with_a_slash_means_the_origin(monkeypatch: pytest.MonkeyPatch) -> None:

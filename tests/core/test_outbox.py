@@ -20,6 +20,7 @@ SECOND = timedelta(seconds=1)
 
 put = database.unit_of_work(outbox.put)
 settle = database.unit_of_work(outbox.settle)
+extend = database.unit_of_work(outbox.extend)
 
 
 class Failed(Exception):
@@ -167,6 +168,12 @@ async def test_hundred_and_first_row_of_a_lane_waits_for_those_before_it(opened:
     assert await claimed(NOW) == [101]
 
 
+async def test_claim_takes_no_more_than_it_is_asked_to(opened: str) -> None:
+    await given(["x", "y", "x", "z"])
+    assert subjects(await outbox.claim(TOPIC, NOW, most=1)) == [1]
+    assert subjects(await outbox.claim(TOPIC, NOW, most=2)) == [2, 4]
+
+
 async def test_lane_waits_behind_a_leased_row_while_others_go_on(opened: str) -> None:
     await given(["a"])
     first = await outbox.claim(TOPIC, NOW)
@@ -274,6 +281,55 @@ async def test_settling_a_dead_letter_is_refused(opened: str) -> None:
     with pytest.raises(LeaseLost):
         await settle(claims, NOW)
     assert (await message(1)).done_at is None
+
+
+async def test_extended_claim_is_held_for_a_whole_lease_more(opened: str) -> None:
+    await given(["x", "y"])
+    claims = await outbox.claim(TOPIC, NOW)
+    later = NOW + outbox.LEASE - MOMENT
+    await extend(claims, later)
+    assert await claimed(NOW + outbox.LEASE) == []
+    assert await claimed(later + outbox.LEASE - MOMENT) == []
+    assert await claimed(later + outbox.LEASE) == [1]
+
+
+async def test_extending_begins_the_count_of_attempts_anew(opened: str) -> None:
+    await given(["x"])
+    now = NOW
+    for _ in range(3 * outbox.MAX_ATTEMPTS):
+        [claim] = await outbox.claim(TOPIC, now)
+        await extend([claim], now)
+        now += outbox.LEASE
+        assert await outbox.bury(now) == 0
+    assert (await message(1)).attempts == 1
+
+
+async def test_extending_what_was_taken_over_rolls_everything_back(opened: str) -> None:
+    await given(["x", "y"])
+    slow = await outbox.claim(TOPIC, NOW)
+    quick = await outbox.claim(TOPIC, NOW + outbox.LEASE)
+    assert len(quick) == 1
+    before = await OutboxMessage.all().order_by("id").values()
+
+    @database.unit_of_work
+    async def go_on() -> None:
+        await given(["z"], first=3)
+        await outbox.extend(slow, NOW + outbox.LEASE)
+
+    with pytest.raises(LeaseLost, match="1 of 2"):
+        await go_on()
+    assert await OutboxMessage.all().order_by("id").values() == before
+
+
+async def test_extending_what_is_done_or_dead_is_refused(opened: str) -> None:
+    await given(["x"])
+    claims = await outbox.claim(TOPIC, NOW)
+    await settle(claims, NOW)
+    with pytest.raises(LeaseLost):
+        await extend(claims, NOW)
+    await OutboxMessage.all().update(done_at=None, dead_at=NOW)
+    with pytest.raises(LeaseLost):
+        await extend(claims, NOW)
 
 
 @pytest.mark.postgres
@@ -623,8 +679,9 @@ async def test_claim_from_a_long_queue_does_not_read_it_for_every_row(postgres_u
             NOW,
             long,
         )
+        fresh = outbox._DUE_FRESH.format(most=outbox.BATCH)
         [found] = await database.rows(
-            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {outbox._DUE_FRESH}", TOPIC, NOW
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {fresh}", TOPIC, NOW
         )
         [explained] = json.loads(found["QUERY PLAN"])
         pages = explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"]

@@ -9,9 +9,13 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
+from argon2 import PasswordHasher
 
 from core import database
 from tests.conftest import POSTGRES
+
+# For tests in which how long a hash takes is beside the point.
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 EMPTY = """
 DO $$

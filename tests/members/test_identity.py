@@ -8,10 +8,10 @@ import pytest
 
 from core import database
 from core.errors import Invalid, Mistake, Required, TooLong
-from members import identity
+from members import expired, identity
 from members.errors import EmailTaken
 from members.identity import NewMember, Opened
-from members.models import Member, MemberRole, Role, Session, Standing
+from members.models import Member, MemberRole, Password, Role, Session, Standing
 from tests.factories import NOW
 from tests.members.statements import watched
 
@@ -256,3 +256,129 @@ async def test_token_for_an_address_that_is_none_writes_nothing(embedded: str) -
 )
 def test_a_mailbox_is_where_the_mail_arrives(address: str | None, mailbox: str | None) -> None:
     assert identity.mailbox(address) == mailbox
+
+
+# Sessions that end
+
+
+async def test_a_session_that_was_closed_is_nobodys_and_others_go_on(opened: str) -> None:
+    member = await create()
+    first, second = await open_session(member.id), await open_session(member.id)
+    found = await identity.viewer(first.token, NOW)
+    assert found is not None
+    assert found.session_id is not None
+    assert await identity.close_session(found.session_id)
+    assert not await identity.close_session(found.session_id)
+    assert await identity.viewer(first.token, NOW) is None
+    assert await identity.viewer(second.token, NOW) is not None
+
+
+async def test_opening_a_session_sweeps_a_few_that_have_ended(opened: str) -> None:
+    member = await create()
+    for number in range(expired.BITE + 5):
+        await Session.create(
+            member=member, token_hash=f"old-{number}", created_at=NOW, expires_at=NOW
+        )
+    await Session.create(
+        member=member, token_hash="young", created_at=NOW, expires_at=NOW + timedelta(seconds=1)
+    )
+    await open_session(member.id)
+    assert await Session.filter(expires_at__lte=NOW).count() == 5
+    await open_session(member.id)
+    assert await Session.filter(expires_at__lte=NOW).count() == 0
+    assert await Session.filter(token_hash="young").exists()
+
+
+async def test_sessions_opened_at_once_sweep_without_waiting_for_each_other(opened: str) -> None:
+    member = await create()
+    for number in range(expired.BITE):
+        await Session.create(
+            member=member, token_hash=f"old-{number}", created_at=NOW, expires_at=NOW
+        )
+    await asyncio.gather(*(open_session(member.id) for _ in range(8)))
+    assert await Session.all().count() == 8
+
+
+# What a member says of itself
+
+
+async def test_a_registration_may_be_of_earlier(embedded: str) -> None:
+    earlier = NOW - timedelta(days=400)
+
+    @database.unit_of_work
+    async def bring() -> Member:
+        return await identity.create(NewMember("Mei", registered_at=earlier), NOW)
+
+    assert (await Member.get(id=(await bring()).id)).created_at == earlier
+
+
+async def test_what_is_given_is_changed_and_the_rest_stays(opened: str) -> None:
+    made = await create("Mei", "mei@example.com", "+86 139 1234 5678")
+    await identity.update(made.id, {"display_name": " Lan "})
+    changed = await identity.update(made.id, {"avatar_url": "https://img.example/lan.png?x=1"})
+    row = await Member.get(id=made.id)
+    assert (row.display_name, row.avatar_url, row.email, row.email_key, row.phone) == (
+        "Lan",
+        "https://img.example/lan.png?x=1",
+        "mei@example.com",
+        "mei@example.com",
+        "+86 139 1234 5678",
+    )
+    assert (changed.display_name, changed.avatar_url) == (row.display_name, row.avatar_url)
+    await identity.update(made.id, {"email": " Lan@Example.com "})
+    row = await Member.get(id=made.id)
+    assert (row.email, row.email_key) == ("Lan@Example.com", "lan@example.com")
+    await identity.update(made.id, {"avatar_url": None, "email": None})
+    row = await Member.get(id=made.id)
+    assert (row.avatar_url, row.email, row.email_key) == (None, None, None)
+    assert (await identity.update(made.id, {})).display_name == "Lan"
+
+
+async def test_an_address_in_use_is_not_taken_over_and_the_own_may_change_its_case(
+    opened: str,
+) -> None:
+    mei, lan = await create("Mei", "mei@example.com"), await create("Lan", "lan@example.com")
+    with pytest.raises(EmailTaken):
+        await identity.update(lan.id, {"display_name": "Other", "email": "MEI@example.com"})
+    assert (await Member.get(id=lan.id)).display_name == "Lan"
+    await identity.update(mei.id, {"email": "MEI@example.com"})
+    assert (await Member.get(id=mei.id)).email == "MEI@example.com"
+
+
+async def test_whoever_has_a_password_keeps_an_address(opened: str) -> None:
+    mei = await create("Mei", "mei@example.com")
+    await Password.create(member=mei, hash="hash", set_at=NOW)
+    with pytest.raises(Required) as refused:
+        await identity.update(mei.id, {"email": None})
+    assert refused.value.field == ("email",)
+    assert (await Member.get(id=mei.id)).email == "mei@example.com"
+
+
+CHANGES: list[tuple[dict[str, str | None], type[Mistake], str]] = [
+    ({"display_name": None}, Required, "displayName"),
+    ({"display_name": " "}, Required, "displayName"),
+    ({"display_name": "x" * 101}, TooLong, "displayName"),
+    ({"email": "mei"}, Invalid, "email"),
+    ({"email": ""}, Required, "email"),
+    ({"avatar_url": ""}, Required, "avatarUrl"),
+    ({"avatar_url": "https://img.example/" + "x" * 1_981}, TooLong, "avatarUrl"),
+    ({"avatar_url": "img.example/mei.png"}, Invalid, "avatarUrl"),
+    ({"avatar_url": "ftp://img.example/mei.png"}, Invalid, "avatarUrl"),
+    ({"avatar_url": "javascript:alert(1)"}, Invalid, "avatarUrl"),
+    ({"avatar_url": "data:image/png;base64,AAAA"}, Invalid, "avatarUrl"),
+    ({"avatar_url": "https://"}, Invalid, "avatarUrl"),
+    ({"avatar_url": "https:///mei.png"}, Invalid, "avatarUrl"),
+    ({"avatar_url": "https://[img/mei.png"}, Invalid, "avatarUrl"),
+    ({"avatar_url": "https://img.example/a b"}, Invalid, "avatarUrl"),
+]
+
+
+async def test_changes_that_cannot_be_are_refused_with_their_field(opened: str) -> None:
+    mei = await create("Mei", "mei@example.com")
+    before = await database.rows("SELECT * FROM member")
+    for changes, kind, field in CHANGES:
+        with pytest.raises(kind) as refused:
+            await identity.update(mei.id, changes)
+        assert (type(refused.value), refused.value.field) == (kind, (field,)), changes
+    assert await database.rows("SELECT * FROM member") == before
+    await identity.update(mei.id, {"avatar_url": "http://img.example/" + "x" * 1_981})

@@ -7,7 +7,7 @@ from core import outbox
 from members import ledger
 from members.identity import NewMember
 from members.models import Asset, Member, Standing
-from referral import conversions, crediting, registrations, touches
+from referral import conversions, crediting, invitations, registrations, touches
 from referral.conversions import NewOrder, NewRefund, Recorded
 from referral.models import (
     Commission,
@@ -94,6 +94,11 @@ async def settle(now: datetime = NOW) -> None:
     while await crediting.work(now):
         pass
     assert not await crediting.work(now)
+
+
+async def told() -> list[Conversion]:
+    """What shops told; registrations and enrolments happen here and are not among them."""
+    return await Conversion.exclude(source=invitations.SOURCE).order_by("id")
 
 
 async def open_messages() -> int:

@@ -36,14 +36,14 @@ async def test_an_order_after_a_touch_is_credited_with_its_commission(opened: st
 
     order = await shop.find("A-1")
     assert order.status is CREDITED
-    attribution = await Attribution.get()
+    attribution = await Attribution.get(conversion=order)
     assert (attribution.promoter_id, attribution.link_id, attribution.program_id) == (
         stage.promoter.member.id,
         stage.link.id,
         stage.program.id,
     )
     assert (attribution.level, attribution.weight_ppm) == (1, 1_000_000)
-    commission = await Commission.get()
+    commission = await Commission.get(conversion=order)
     assert (commission.amount, commission.reversed, commission.rate_bps) == (30_001, 0, 1_000)
     assert await scene.pending(stage.promoter.member) == 30_001
     assert (await scene.spend(mei), await scene.tier(mei)) == (300_005, "silver")
@@ -137,8 +137,9 @@ async def test_a_program_without_a_rule_keeps_the_attribution_and_pays_nothing(
     await shop.order("A-1", 1_000, mei)
     await scene.settle()
     assert await shop.status("A-1") is NOT_CREDITED
-    assert await scene.explanation(await shop.find("A-1")) == ["NO_RULE"]
-    assert (await Attribution.get()).program_id == bare.id
+    order = await shop.find("A-1")
+    assert await scene.explanation(order) == ["NO_RULE"]
+    assert (await Attribution.get(conversion=order)).program_id == bare.id
 
 
 async def test_two_programs_never_pay_for_one_order(embedded: str) -> None:

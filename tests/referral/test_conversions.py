@@ -127,7 +127,7 @@ async def test_orders_refunds_and_sources_have_ids_of_their_own(embedded: str) -
     await shop.order("1", 5_000, mei)
     assert not (await shop.refund("1", 5_000, of="1")).replayed
     assert not (await scene.shop(stage, "till").order("1", 7, mei)).replayed
-    assert await Conversion.all().count() == 3
+    assert len(await scene.told()) == 3
 
 
 async def test_other_figures_conflict_and_nothing_changes(opened: str) -> None:
@@ -165,7 +165,7 @@ async def test_twenty_equal_orders_at_once_are_one_order_with_one_message(opened
 
     assert sorted(each.replayed for each in answers) == [False] + [True] * 19
     assert len({each.conversion.id for each in answers}) == 1
-    assert await Conversion.all().count() == await OutboxMessage.all().count() == 1
+    assert len(await scene.told()) == await OutboxMessage.all().count() == 1
     await scene.settle()
     assert await scene.pending(stage.promoter.member) == 500
 
@@ -178,7 +178,7 @@ async def test_of_unequal_orders_at_once_one_wins_and_the_others_conflict(opened
     )
     assert sum(isinstance(each, Recorded) for each in answers) == 1
     assert sum(isinstance(each, IdempotencyConflict) for each in answers) == 9
-    assert await Conversion.all().count() == await OutboxMessage.all().count() == 1
+    assert len(await scene.told()) == await OutboxMessage.all().count() == 1
 
 
 async def test_a_repeat_that_names_the_customer_fills_the_blank_and_is_decided(
@@ -245,7 +245,7 @@ async def test_an_order_with_member_and_customer_links_them_and_resolves_what_wa
     await shop.refund("R-2", 30, ref="c-1")
     await shop.order("B-1", 9_999, ref="c-2")
     await scene.settle()
-    assert {each.status for each in await Conversion.all()} == {PARKED}
+    assert {each.status for each in await scene.told()} == {PARKED}
 
     await shop.order("A-2", 700, mei, ref="c-1")
     await scene.settle()

@@ -167,7 +167,7 @@ async def test_one_poisoned_conversion_ends_dead_and_the_others_are_credited(
     assert await scene.open_messages() == 0
     assert await scene.pending(stage.promoter.member) == 400
     assert await scene.spend(bad) == 0
-    assert (await reconciliation.reconcile()).problems == [
+    assert (await reconciliation.reconcile(NOW)).problems == [
         f"conversion {dead.subject_id}: given up after 10 attempts: {dead.error}"
     ]
 
@@ -233,7 +233,8 @@ async def test_more_than_a_batch_is_done_in_several(opened: str) -> None:
             )
             for number in range(outbox.BATCH + 1)
         )
-        ids = await Conversion.all().order_by("id").values_list("id", flat=True)
+        rows = Conversion.filter(source=shop.source).order_by("id")
+        ids = await rows.values_list("id", flat=True)
         await outbox.put(conversions.TOPIC, [(number, f"member:{mei.id}") for number in ids], NOW)
 
     await many()
@@ -308,7 +309,7 @@ async def test_after_any_sequence_of_events_the_books_reconcile(
         await happen(event, shop, members)
     await scene.settle()
 
-    problems = (await reconciliation.reconcile()).problems
+    problems = (await reconciliation.reconcile(NOW)).problems
     # A refund that exceeds the order that came after it is named: that is no wrong book.
     assert [each for each in problems if not waits(each)] == []
     orders = await Conversion.filter(source=shop.source, type="ORDER")
@@ -324,7 +325,7 @@ async def test_after_any_sequence_of_events_the_books_reconcile(
         for each in refunds:
             if each.status is ConversionStatus.PARKED:
                 assert order.refunded_minor + each.amount_minor > order.amount_minor
-    assert any(waits(each) for each in problems) or (await reconciliation.reconcile()).ok
+    assert any(waits(each) for each in problems) or (await reconciliation.reconcile(NOW)).ok
 
 
 @pytest.mark.postgres

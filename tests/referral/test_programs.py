@@ -46,20 +46,28 @@ async def test_programs_and_their_newest_rules_are_found_in_a_statement_each(ope
     bare = await Program.create(
         code="bare", name="Bare", window_days=1, currency="CNY", created_at=NOW
     )
-    newer = await RewardRule.create(
-        program=first, version=2, on=ConversionType.ORDER, asset=Asset.CASH, rate_bps=7
-    )
+    for version, on, rate_bps in (
+        (1, ConversionType.FEE, 8),
+        (2, ConversionType.ORDER, 7),
+        (2, ConversionType.FEE, 9),
+    ):
+        await RewardRule.create(
+            program=first, version=version, on=on, asset=Asset.CASH, rate_bps=rate_bps
+        )
     ids = [first.id, second.id, bare.id]
 
     with watched() as statements:
         found = await programs.by_id(ids)
-        rules = await programs.order_rules(ids)
+        rules = await programs.rules(ids)
 
     assert {key: row.code for key, row in found.items()} == {
         first.id: "a",
         second.id: "b",
         bare.id: "bare",
     }
-    assert rules[first.id].id == newer.id
-    assert {key: rule.rate_bps for key, rule in rules.items()} == {first.id: 7, second.id: 1_000}
+    assert {key: [rule.rate_bps for rule in found] for key, found in rules.items()} == {
+        (first.id, ConversionType.ORDER): [7],
+        (first.id, ConversionType.FEE): [9],
+        (second.id, ConversionType.ORDER): [1_000],
+    }
     assert len(statements) == 2

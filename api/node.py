@@ -1,0 +1,98 @@
+"""Anything with an id, found by it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated
+
+import strawberry
+from strawberry import argument
+
+from api import access
+from api.content import Content
+from api.context import STAFF, Context, Info
+from api.errors import Refusal
+from api.jobs import Job
+from api.members import Member
+from api.nodes import Node, split_id
+from api.tags import Tag
+from api.tiers import Tier, TierApplication
+from core import jobs
+from members import models
+
+MOST_NODES = 100
+Found = Awaitable[Node | None]
+
+
+async def _content(context: Context, id: int) -> Node | None:
+    piece = await context.content(id)
+    return piece and Content.of(piece)
+
+
+async def _tag(context: Context, id: int) -> Node | None:
+    row = await context.load.tag_by_id.load(id)
+    return row and Tag.of(row)
+
+
+async def _member(context: Context, id: int) -> Node | None:
+    row = await context.load.member_by_id.load(id)
+    return row and Member.of(row)
+
+
+async def _tier(context: Context, id: int) -> Node | None:
+    row = await models.Tier.get_or_none(id=id)
+    return row and Tier.of(row)
+
+
+async def _tier_application(context: Context, id: int) -> Node | None:
+    row = await models.TierApplication.get_or_none(id=id)
+    if row is None:
+        return None
+    context.allow_self_or_staff(row.member_id)
+    return TierApplication.of(row)
+
+
+async def _job(context: Context, id: int) -> Node | None:
+    context.allow(STAFF)
+    row = await jobs.Job.get_or_none(id=id)
+    return row and Job.of(row)
+
+
+# Whoever may not see a kind of object is refused here, as its fields would refuse them.
+KINDS: Mapping[str, Callable[[Context, int], Found]] = {
+    "Content": _content,
+    "Tag": _tag,
+    "Member": _member,
+    "Tier": _tier,
+    "TierApplication": _tier_application,
+    "Job": _job,
+}
+
+
+async def find(context: Context, id: str) -> Node | None:
+    """The object of this id, if it is one and there is such a row."""
+    kind, number = split_id(id) or ("", 0)
+    return await KINDS[kind](context, number) if kind in KINDS else None
+
+
+Id = Annotated[strawberry.ID, argument(description="From any `id` field.")]
+
+
+@strawberry.type
+class NodeQuery:
+    @strawberry.field(
+        description="An object by its id; null where there is none. Who may see it depends on its "
+        "kind: jobs are for staff, applications for the member and staff.",
+        extensions=[access.EVERYBODY],
+    )
+    async def node(self, info: Info, id: Id) -> Node | None:
+        return await find(info.context, id)
+
+    @strawberry.field(
+        description="The same for up to 100 ids, in their order.", extensions=[access.EVERYBODY]
+    )
+    async def nodes(
+        self, info: Info, ids: Annotated[list[strawberry.ID], argument(description="Their ids.")]
+    ) -> list[Node | None]:
+        if len(ids) > MOST_NODES:
+            raise Refusal(f"`ids` holds at most {MOST_NODES}, not {len(ids)}.")
+        return [*await asyncio.gather(*(find(info.context, id) for id in ids))]

@@ -1,0 +1,171 @@
+"""What shops tell us: orders, fees and refunds, as the API takes them."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+from strawberry import argument
+
+from api import access
+from api.context import Info
+from api.errors import UserError, mistakes_to, user_error
+from api.nodes import from_id
+from api.referral import Conversion
+from api.scalars import Long
+from members.models import Role
+from referral import conversions
+from referral.conversions import NewFee, NewOrder, NewRefund, Recorded
+
+
+@strawberry.input(
+    description="An order of a shop. `source` and `externalId` together are its idempotency key. "
+    "An order that gives `member` and `customerRef` links the two."
+)
+class OrderRecordInput:
+    source: str = strawberry.field(description="The shop; at most 40 characters.")
+    external_id: str = strawberry.field(description="The shop's own id; at most 100 characters.")
+    member: strawberry.ID | None = strawberry.field(default=None, description="Who bought.")
+    customer_ref: str | None = strawberry.field(
+        default=None, description="The shop's own name for who bought; at most 100 characters."
+    )
+    amount_minor: Long = strawberry.field(description="What was paid, in minor units; 0 or more.")
+    occurred_at: datetime | None = strawberry.field(
+        default=None, description="When it was paid; now if missing."
+    )
+
+
+@strawberry.input(
+    description="A membership fee that a shop was paid. `source` and `externalId` together are its "
+    "idempotency key; fees have ids of their own."
+)
+class FeeRecordInput:
+    source: str = strawberry.field(description="The shop; at most 40 characters.")
+    external_id: str = strawberry.field(description="The shop's own id; at most 100 characters.")
+    member: strawberry.ID | None = strawberry.field(default=None, description="Who paid.")
+    customer_ref: str | None = strawberry.field(
+        default=None, description="The shop's own name for who paid; at most 100 characters."
+    )
+    plan: str | None = strawberry.field(
+        default=None,
+        description="What was bought, at most 40 characters: a tier may ask for one plan alone.",
+    )
+    amount_minor: Long = strawberry.field(description="What was paid, in minor units; 1 or more.")
+    occurred_at: datetime | None = strawberry.field(
+        default=None, description="When it was paid; now if missing."
+    )
+
+
+@strawberry.input(
+    description="A refund of a shop: names the order it refunds (same source), or, for money paid "
+    "before this platform existed, only the customer: that lowers the spend and reverses no "
+    "commission. Refunds have ids of their own."
+)
+class RefundRecordInput:
+    source: str = strawberry.field(description="The shop; at most 40 characters.")
+    external_id: str = strawberry.field(description="The shop's own id; at most 100 characters.")
+    order_external_id: str | None = strawberry.field(
+        default=None, description="The order; it may arrive later."
+    )
+    member: strawberry.ID | None = strawberry.field(default=None, description="Who had paid.")
+    customer_ref: str | None = strawberry.field(
+        default=None, description="The shop's own name for who had paid."
+    )
+    amount_minor: Long = strawberry.field(description="What went back, in minor units; 1 or more.")
+    occurred_at: datetime | None = strawberry.field(
+        default=None, description="When it went back; now if missing."
+    )
+
+
+@strawberry.type(description="A conversion that was accepted.", directives=[access.as_parent()])
+class ConversionPayload:
+    conversion: Conversion | None = strawberry.field(
+        default=None, description="PENDING at first: a worker decides within a moment."
+    )
+    replayed: bool = strawberry.field(
+        default=False, description="Whether an earlier call had recorded it."
+    )
+    errors: list[UserError] = strawberry.field(
+        default_factory=list,
+        description="What has to be corrected; with a conversion beside it, that was recorded "
+        "all the same.",
+    )
+
+    @classmethod
+    def of(cls, recorded: Recorded) -> "ConversionPayload":
+        return cls(
+            conversion=Conversion.of(recorded.conversion),
+            replayed=recorded.replayed,
+            errors=[user_error(mistake) for mistake in recorded.mistakes],
+        )
+
+
+@strawberry.type
+class RecordingMutation:
+    @strawberry.mutation(
+        description="Accepts an order and answers PENDING; safe to send again.",
+        extensions=[access.allow(Role.SERVICE)],
+    )
+    @mistakes_to(lambda errors: ConversionPayload(errors=errors))
+    async def order_record(
+        self, info: Info, input: Annotated[OrderRecordInput, argument(description="The order.")]
+    ) -> ConversionPayload:
+        viewer = info.context.signed_in()
+        viewer.check_source(input.source)
+        order = NewOrder(
+            source=input.source,
+            external_id=input.external_id,
+            amount_minor=input.amount_minor,
+            member_id=_member_id(input.member),
+            customer_ref=input.customer_ref,
+            occurred_at=input.occurred_at,
+        )
+        recorded = await conversions.record_order(order, viewer.member_id, info.context.now)
+        return ConversionPayload.of(recorded)
+
+    @strawberry.mutation(
+        description="Accepts a membership fee and answers PENDING; safe to send again.",
+        extensions=[access.allow(Role.SERVICE)],
+    )
+    @mistakes_to(lambda errors: ConversionPayload(errors=errors))
+    async def fee_record(
+        self, info: Info, input: Annotated[FeeRecordInput, argument(description="The fee.")]
+    ) -> ConversionPayload:
+        viewer = info.context.signed_in()
+        viewer.check_source(input.source)
+        fee = NewFee(
+            source=input.source,
+            external_id=input.external_id,
+            amount_minor=input.amount_minor,
+            plan=input.plan,
+            member_id=_member_id(input.member),
+            customer_ref=input.customer_ref,
+            occurred_at=input.occurred_at,
+        )
+        recorded = await conversions.record_fee(fee, viewer.member_id, info.context.now)
+        return ConversionPayload.of(recorded)
+
+    @strawberry.mutation(
+        description="Accepts a refund and answers PENDING; safe to send again.",
+        extensions=[access.allow(Role.SERVICE)],
+    )
+    @mistakes_to(lambda errors: ConversionPayload(errors=errors))
+    async def refund_record(
+        self, info: Info, input: Annotated[RefundRecordInput, argument(description="The refund.")]
+    ) -> ConversionPayload:
+        viewer = info.context.signed_in()
+        viewer.check_source(input.source)
+        refund = NewRefund(
+            source=input.source,
+            external_id=input.external_id,
+            amount_minor=input.amount_minor,
+            order_external_id=input.order_external_id,
+            member_id=_member_id(input.member),
+            customer_ref=input.customer_ref,
+            occurred_at=input.occurred_at,
+        )
+        recorded = await conversions.record_refund(refund, viewer.member_id, info.context.now)
+        return ConversionPayload.of(recorded)
+
+
+def _member_id(id: str | None) -> int | None:
+    return None if id is None else from_id("Member", id, "member")

@@ -1,0 +1,101 @@
+"""Owns the API keys of shops' services: made, revoked, and recognised on every request."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tortoise.expressions import Q
+
+from core import database
+from core.errors import Required, text
+from members import identity, roles
+from members.errors import ApiKeyNotFound, TooManySources
+from members.identity import NAME_CHARACTERS, SOURCE_CHARACTERS, NewMember, Viewer
+from members.models import ApiKey, Role
+
+PREFIX = "wsk_"
+MOST_SOURCES = 100
+USE_NOTED_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A key just made: the secret is known here and nowhere else."""
+
+    key: ApiKey
+    secret: str
+
+
+@database.unit_of_work
+async def create(name: str, sources: Sequence[str] | None, created_by: int, now: datetime) -> Made:
+    """Makes a key with 256 random bits and the member of role SERVICE in whose name it acts.
+
+    Without `sources` it may speak for every shop. Two keys may have one name: the next one is
+    there before the last one goes. Raises `Required`, `TooLong`, `Invalid` or `TooManySources`.
+    """
+    name = text(name, "name", most=NAME_CHARACTERS)
+    checked = None if sources is None else _check_sources(sources)
+    member = await identity.create(NewMember(name), now)
+    await roles.add(member.id, [Role.SERVICE])
+    secret = PREFIX + secrets.token_urlsafe(32)
+    key = await ApiKey.create(
+        member=member,
+        name=name,
+        sources=checked,
+        key_hash=identity.hashed(secret),
+        created_at=now,
+        created_by_id=created_by,
+    )
+    return Made(key, secret)
+
+
+def _check_sources(sources: Sequence[str]) -> Sequence[str]:
+    if not sources:
+        raise Required("Name a shop, or leave `sources` out for all of them.", "sources")
+    if len(sources) > MOST_SOURCES:
+        raise TooManySources(MOST_SOURCES)
+    return sorted({text(each, "sources", most=SOURCE_CHARACTERS) for each in sources})
+
+
+@database.unit_of_work
+async def revoke(key_id: int, now: datetime) -> ApiKey:
+    """Has the key stop working at once and for good; a second time changes nothing.
+
+    Raises `ApiKeyNotFound`.
+    """
+    await ApiKey.filter(id=key_id, revoked_at__isnull=True).update(revoked_at=now)
+    key = await ApiKey.get_or_none(id=key_id)
+    if key is None:
+        raise ApiKeyNotFound
+    return key
+
+
+async def working() -> Sequence[ApiKey]:
+    """The keys that were not revoked, oldest first."""
+    return await ApiKey.filter(revoked_at__isnull=True).order_by("id")
+
+
+async def viewer(secret: str, now: datetime) -> Viewer | None:
+    """Who comes with this key, in one statement; None for an unknown or revoked one.
+
+    Once a minute another statement notes that it is in use.
+    """
+    known = ApiKey.filter(key_hash=identity.hashed(secret), revoked_at__isnull=True)
+    found = await known.values_list(
+        "id", "member_id", "sources", "last_used_at", "member__roles__role"
+    )
+    if not found:
+        return None
+    key_id, member_id, sources, last_used_at, _ = found[0]
+    if last_used_at is None or last_used_at <= now - USE_NOTED_EVERY:
+        await _note_use(key_id, now)
+    held = [Role(role) for *_, role in found if role is not None]
+    return Viewer(
+        member_id, identity.expand(held), sources=None if sources is None else frozenset(sources)
+    )
+
+
+async def _note_use(key_id: int, now: datetime) -> None:
+    due = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - USE_NOTED_EVERY)
+    await ApiKey.filter(due, id=key_id).update(last_used_at=now)
