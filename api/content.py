@@ -13,7 +13,6 @@ from api.members import Member
 from api.nodes import (
     After,
     Connection,
-    Edge,
     First,
     Node,
     OrderDirection,
@@ -25,10 +24,10 @@ from api.nodes import (
 from api.nodes import connection as connected
 from api.tags import Tag
 from api.tiers import Tier
-from content import filters, history, models, reading
+from content import filters, history, models, reading, searching
 from content.filters import OrderField, Where
 from content.gate import AccessReason
-from content.models import Audience, ContentKind, ContentStatus, Dimension
+from content.models import Audience, ContentKind, ContentStatus, Dimension, TextField
 from content.reading import Piece
 from core.errors import NotFound
 from members.models import Role
@@ -176,19 +175,20 @@ class Content(Node):
             updated_at=piece.updated_at,
         )
 
-    async def _text(self, info: Info) -> reading.Text | None:
+    async def text(self, info: Info) -> reading.Text | None:
+        """The body, if the viewer may read it."""
         if self.piece.access is not AccessReason.GRANTED:
             return None
         return await info.context.load.text_by_version.load(self.piece.version_id)
 
     @strawberry.field(description="Markdown; null unless `access.reason` is GRANTED.")
     async def body(self, info: Info) -> str | None:
-        text = await self._text(info)
+        text = await self.text(info)
         return text and text.body
 
     @strawberry.field(description="The body as HTML, rendered and sanitised.")
     async def body_html(self, info: Info) -> str | None:
-        text = await self._text(info)
+        text = await self.text(info)
         return text and text.html
 
     @strawberry.field(description="Whether the viewer may read the body.")
@@ -258,12 +258,62 @@ class TagFacet:
     count: int = strawberry.field(description="How many; each content once.")
 
 
+@strawberry.type(
+    description="A piece of a text around the first match of the search, as it was written.",
+    directives=[permission.as_parent()],
+)
+class Highlight:
+    field: str = strawberry.field(description="`title`, `summary`, `body` or `tags`.")
+    text: str = strawberry.field(
+        description="Up to 200 characters, or more where the first match is longer; names of tags "
+        "are joined by commas."
+    )
+    ranges: list[list[int]] = strawberry.field(
+        description="The matches in `text`: the first character of each, from 0, and the one "
+        "behind it, counted in Unicode code points."
+    )
+
+
+@strawberry.type(directives=[permission.as_parent()])
+class ContentEdge:
+    """A content in a list; where it matched is only looked at when the query selects it."""
+
+    search: strawberry.Private[str | None]
+    cursor: str = strawberry.field(description="Goes into `after` to ask for what comes behind.")
+    node: Content = strawberry.field(description="The content.")
+
+    @strawberry.field(
+        description="Where the search shows, one for each text with a match: title, summary, body "
+        "if the viewer may read it, tags. Empty without a search."
+    )
+    async def highlights(self, info: Info) -> list[Highlight]:
+        terms = searching.query(self.search)
+        if not terms:
+            return []
+        text = await self.node.text(info)
+        tags = await info.context.load.tags_by_version.load(self.node.piece.version_id)
+        texts = {
+            TextField.TITLE: self.node.title,
+            TextField.SUMMARY: self.node.summary,
+            TextField.BODY: text and text.body,
+            TextField.TAGS: ", ".join(tag.name for tag in tags),
+        }
+        return [
+            Highlight(
+                field=found.field.lower(),
+                text=found.text,
+                ranges=[[*each] for each in found.ranges],
+            )
+            for found in searching.highlights(terms, texts)
+        ]
+
+
 @strawberry.type(directives=[permission.as_parent()])
 class ContentConnection:
     """One page of contents; counts and facets are only asked for when the query selects them."""
 
     where: strawberry.Private[Where]
-    edges: list[Edge[Content]] = strawberry.field(description="The contents with their cursors.")
+    edges: list[ContentEdge] = strawberry.field(description="The contents with their cursors.")
     page_info: PageInfo = strawberry.field(description="Where the page ends.")
 
     @strawberry.field(description="The contents alone.")
@@ -312,6 +362,13 @@ class TagFilter:
 
 @strawberry.input(description="Narrows a list of contents; all that is given holds together.")
 class ContentWhere:
+    search: str | None = strawberry.field(
+        default=None,
+        description="In title, summary, names of tags and, where the viewer may read it, body: "
+        "each run of Chinese characters as written, traditional or simplified, and each word or "
+        "its beginning, in any case and width; all of them must occur, each in some text. At most "
+        "200 characters; blanks alone are no search.",
+    )
     dimension: Dimension | None = strawberry.field(
         default=None, description="Has at least one tag of this side."
     )
@@ -332,6 +389,7 @@ class ContentWhere:
         """The same in the words of the library."""
         statuses = (ContentStatus.PUBLISHED,) if self.status is None else tuple(self.status)
         return Where(
+            search=self.search,
             dimension=self.dimension,
             tags=self.tags and self.tags.plain(),
             kinds=None if self.kind is None else tuple(self.kind),
@@ -373,7 +431,8 @@ class ContentQuery:
         return piece and Content.of(piece)
 
     @strawberry.field(
-        description="Contents that the viewer may see, newest first unless ordered otherwise: the "
+        description="Contents that the viewer may see, newest first, of a search the best first, "
+        "unless ordered otherwise: the "
         "first 20, or as many as asked for from either end, at most 100.",
         extensions=[permission.EVERYBODY],
     )
@@ -393,7 +452,7 @@ class ContentQuery:
             str | None, argument(description="The `startCursor` of the page behind.")
         ] = None,
     ) -> ContentConnection:
-        order = filters.NEWEST_FIRST
+        order = None
         if order_by is not None:
             descending = order_by.direction is OrderDirection.DESC
             order = filters.Order(order_by.field, descending)
@@ -402,6 +461,9 @@ class ContentQuery:
         page = await reading.contents(reader, first, after, last, before, where=wanted, order=order)
         return ContentConnection(
             where=wanted,
-            edges=[Edge(cursor=edge.cursor, node=Content.of(edge.node)) for edge in page.edges],
+            edges=[
+                ContentEdge(search=wanted.search, cursor=edge.cursor, node=Content.of(edge.node))
+                for edge in page.edges
+            ],
             page_info=page_info(page),
         )

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from content import gate
+from content import gate, searching
 from content.gate import Reader
 from content.models import ContentKind, ContentStatus, Dimension
 from content.slugs import SLUG_CHARACTERS, fold
@@ -26,6 +26,7 @@ class OrderField(StrEnum):
     PUBLISHED_AT = "PUBLISHED_AT"  # what was never published counts from when it was begun
     UPDATED_AT = "UPDATED_AT"
     TITLE = "TITLE"  # by code points, the same on every database
+    RELEVANCE = "RELEVANCE"  # of a search: the title says it all, then PUBLISHED_AT
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,12 @@ class TagFilter:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What a list is narrowed to. None means that it is not; an empty choice matches nothing."""
+    """What a list is narrowed to. None means that it is not; an empty choice matches nothing.
 
+    A search of blanks alone is none; one without a letter or a digit finds nothing.
+    """
+
+    search: str | None = None
     dimension: Dimension | None = None
     tags: TagFilter | None = None
     kinds: Sequence[ContentKind] | None = None
@@ -61,6 +66,7 @@ class Where:
 
 EVERYTHING_PUBLISHED = Where()
 NEWEST_FIRST = Order()
+BEST_FIRST = Order(OrderField.RELEVANCE)
 
 
 @dataclass(slots=True)
@@ -79,19 +85,37 @@ class Statement:
         return ", ".join(map(self.mark, values)) or "NULL"
 
 
+def usual(where: Where) -> Order:
+    """The order of a list for which none is asked."""
+    return NEWEST_FIRST if searching.query(where.search) is None else BEST_FIRST
+
+
 def source(reader: Reader) -> str:
     """Contents with the version of each that the reader sees."""
     column = gate.version(reader)
     return f"content c JOIN content_version v ON v.content_id = c.id AND v.version = {column}"
 
 
+def found(reader: Reader, where: Where, statement: Statement) -> str:
+    """The same, from what the search finds where there is one; raises `paging.BadPage`."""
+    wanted = searching.query(where.search)
+    if wanted is None:
+        return source(reader)
+    hits = searching.hits(reader, wanted, statement.mark)
+    # What is found comes first: SQLite keeps to the order of cross joins.
+    return f"({hits}) AS hit CROSS JOIN content_version v CROSS JOIN content c"
+
+
 def conditions(reader: Reader, where: Where, statement: Statement) -> str:
-    """What the reader may see and asks for, as one condition; raises `paging.BadPage` for a
-    filter above its limits."""
+    """What the reader may see and asks for, as one condition on `found`; raises
+    `paging.BadPage` for a filter above its limits."""
     return " AND ".join([gate.visible(reader), *_asked(reader, where, statement)])
 
 
 def _asked(reader: Reader, where: Where, statement: Statement) -> Iterator[str]:
+    if searching.query(where.search) is not None:
+        yield "v.id = hit.version_id AND c.id = v.content_id"
+        yield f"v.version = {gate.version(reader)}"
     yield f"c.status IN ({statement.marks(where.statuses)})"
     if where.kinds is not None:
         yield f"c.kind IN ({statement.marks(where.kinds)})"
@@ -146,12 +170,19 @@ def _check(tags: TagFilter) -> None:
         raise paging.BadPage(f"a filter names at most {MOST_SLUGS} tags, not {slugs}")
 
 
-def keyset(where: Where, order: Order) -> Keyset:
-    """The order in SQL, for this filter alone: its cursors fit no other one."""
+def keyset(where: Where, order: Order, statement: Statement) -> Keyset:
+    """The order in SQL, for this filter alone: its cursors fit no other one. Raises
+    `paging.BadPage` for RELEVANCE without a search."""
     column, kind = _column(where, order.field)
     digest = hashlib.blake2b(repr((where, order)).encode(errors="replace"), digest_size=8)
     name = f"contents:{digest.hexdigest()}"
-    return Keyset(name, (column, "c.id"), (kind, int), order.descending)
+    if order.field is not OrderField.RELEVANCE:
+        return Keyset(name, (column, "c.id"), (kind, int), order.descending)
+    wanted = searching.query(where.search)
+    if wanted is None:
+        raise paging.BadPage("RELEVANCE is an order of what is searched for: give `search` too")
+    columns = (searching.rank(wanted, statement.mark), column, "c.id")
+    return Keyset(name, columns, (int, kind, int), order.descending)
 
 
 def _column(where: Where, by: OrderField) -> tuple[str, type]:

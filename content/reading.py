@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from content import filters, gate
-from content.filters import EVERYTHING_PUBLISHED, NEWEST_FIRST, Order, OrderField, Statement, Where
+from content import filters, gate, searching
+from content.filters import EVERYTHING_PUBLISHED, Order, OrderField, Statement, Where
 from content.gate import AccessReason, Reader
 from content.models import Audience, ContentKind, ContentStatus, Dimension, Media, Tag, VersionMedia
 from content.slugs import SLUG_CHARACTERS, fold
 from core import database, paging
 from core.errors import storable
-from core.paging import Page
+from core.paging import Edge, Page
 
 LARGEST_FACETS = 100
 
@@ -146,38 +146,57 @@ async def contents(
     before: str | None = None,
     *,
     where: Where = EVERYTHING_PUBLISHED,
-    order: Order = NEWEST_FIRST,
+    order: Order | None = None,
 ) -> Page[Piece]:
-    """One page of what the reader may see and asks for, in one statement; raises
-    `paging.BadPage`."""
-    keyset = filters.keyset(where, order)
-    window = keyset.window(first, after, last, before)
+    """One page of what the reader may see and asks for, in one statement: the newest first, or
+    the best where it searches, unless ordered otherwise. Raises `paging.BadPage`."""
+    order = order or filters.usual(where)
     marks = Statement()
+    source = filters.found(reader, where, marks)
+    keyset = filters.keyset(where, order, marks)
+    window = keyset.window(first, after, last, before)
     conditions = [filters.conditions(reader, where, marks), *keyset.conditions(window, marks.mark)]
-    found = await database.rows(
-        f"SELECT {COLUMNS} FROM {filters.source(reader)} WHERE {' AND '.join(conditions)} "
+    rank = keyset.columns[0] if order.field is OrderField.RELEVANCE else "0"
+    found = await _rows(
+        where,
+        f"SELECT {COLUMNS}, {rank} AS relevance FROM {source} WHERE {' AND '.join(conditions)} "
         f"ORDER BY {keyset.order_by(window)} LIMIT {window.size + 1}",
-        *marks.values,
+        marks,
     )
-    pieces = [_piece(row, reader) for row in found]
-    return keyset.page(window, pieces, lambda piece: (_place(piece, order.field), piece.id))
+    rows = [(row.pop("relevance"), _piece(row, reader)) for row in found]
+    page = keyset.page(window, rows, lambda row: _place(order.field, *row))
+    edges = [Edge(edge.node[1], edge.cursor) for edge in page.edges]
+    return Page(edges, page.has_next, page.has_previous)
 
 
-def _place(piece: Piece, by: OrderField) -> Any:
+def _place(by: OrderField, relevance: int, piece: Piece) -> Sequence[Any]:
     if by is OrderField.TITLE:
-        return piece.title
+        return piece.title, piece.id
     if by is OrderField.UPDATED_AT:
-        return piece.updated_at
-    return piece.published_at or piece.created_at
+        return piece.updated_at, piece.id
+    at = piece.published_at or piece.created_at
+    return (relevance, at, piece.id) if by is OrderField.RELEVANCE else (at, piece.id)
+
+
+async def _rows(where: Where, sql: str, marks: Statement) -> list[dict[str, Any]]:
+    """Runs the statement; where it searches, by the index whatever the planner believes."""
+    if searching.query(where.search) is None:
+        return await database.rows(sql, *marks.values)
+    return await _searched(sql, marks)
+
+
+@database.snapshot
+async def _searched(sql: str, marks: Statement) -> list[dict[str, Any]]:
+    await database.trust_indexes(sort=True)
+    return await database.rows(sql, *marks.values)
 
 
 async def count(reader: Reader, where: Where = EVERYTHING_PUBLISHED) -> int:
     """How many contents all the pages hold together."""
     marks = Statement()
+    source = filters.found(reader, where, marks)
     condition = filters.conditions(reader, where, marks)
-    [row] = await database.rows(
-        f"SELECT COUNT(*) AS n FROM {filters.source(reader)} WHERE {condition}", *marks.values
-    )
+    [row] = await _rows(where, f"SELECT COUNT(*) AS n FROM {source} WHERE {condition}", marks)
     return row["n"]
 
 
@@ -187,16 +206,18 @@ async def facets(reader: Reader, where: Where, dimension: Dimension, first: int)
     if not 1 <= first <= LARGEST_FACETS:
         raise paging.BadPage(f"`first` must be from 1 to {LARGEST_FACETS}, not {first}")
     marks = Statement()
+    source = filters.found(reader, where, marks)
     condition = filters.conditions(reader, where, marks)
-    found = await database.rows(
+    found = await _rows(
+        where,
         f"""
         SELECT t.id, t.dimension, t.slug, t.name, t.parent_id, COUNT(*) AS n
         FROM content_tag ct JOIN tag t ON t.id = ct.tag_id
         WHERE t.dimension = {marks.mark(dimension)} AND ct.{gate.tagged(reader)}
-        AND ct.content_id IN (SELECT c.id FROM {filters.source(reader)} WHERE {condition})
+        AND ct.content_id IN (SELECT c.id FROM {source} WHERE {condition})
         GROUP BY t.id
         """,
-        *marks.values,
+        marks,
     )
     found.sort(key=lambda row: (-row["n"], row["slug"]))
     return [Facet(_tag(row), row["n"]) for row in found[:first]]

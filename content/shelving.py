@@ -1,6 +1,7 @@
 """Owns the index by tag (`ContentTag`) and the closure of the tag trees (`TagAncestor`), both made
-from the rows that editors write."""
+from the rows that editors write. Whatever is shelved is indexed by text (`VersionText`) too."""
 
+from content import indexing
 from core import database
 
 # Every path from a tag up to its root, the tag itself included.
@@ -33,6 +34,11 @@ JOIN version_tag vt ON vt.tag_id = a.tag_id
 JOIN content_version v ON v.id = vt.version_id
 WHERE a.ancestor_id = $1
 """
+# Those that carry the tag itself.
+_NAMED = """
+SELECT v.content_id FROM version_tag vt JOIN content_version v ON v.id = vt.version_id
+WHERE vt.tag_id = $1
+"""
 
 
 async def shelve(*content_ids: int) -> None:
@@ -49,6 +55,12 @@ async def shelve_under(tag_id: int) -> None:
 async def _shelve(which: str, *values: int) -> None:
     await database.execute(f"DELETE FROM content_tag WHERE content_id IN ({which})", *values)
     await database.execute(_SHELVE.format(which=which), *values)
+    await indexing.refresh(which, *values)
+
+
+async def rename(tag_id: int) -> None:
+    """Has every content that carries the tag found by the tag's name as it is now."""
+    await indexing.refresh(_NAMED, tag_id)
 
 
 async def grow(tag_id: int, parent_id: int | None) -> None:

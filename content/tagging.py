@@ -119,6 +119,8 @@ async def update(slug: str, changes: TagChanges, actor_id: int, now: datetime) -
     await tag.save()
     if moved:
         await _replant(tag)
+    if "name" in changes:
+        await shelving.rename(tag.id)
     detail = {"tag": slug, **changes}
     await audit.note("tagUpdate", "Tag", [tag.id], actor_id=actor_id, now=now, detail=detail)
     return tag

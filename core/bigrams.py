@@ -5,6 +5,7 @@ has every character and every pair of neighbours: whoever looks for a text looks
 gets few rows too many, and leaves those out with LIKE.
 """
 
+import itertools
 import unicodedata
 from collections.abc import Collection, Sequence
 
@@ -53,12 +54,37 @@ def pattern(part: str) -> str:
 def candidates(table: str, parts: Collection[str]) -> tuple[str, Sequence[str] | str]:
     """SQL for the `id`s of rows with all the pairs of the parts, and the value of its `:grams`;
     at least one part, none of them empty."""
-    wanted = grams(parts)
+    pairs = grams(parts)
     if database.is_postgres():
         sql = f"SELECT id FROM {table} WHERE bigrams(search) @> CAST(:grams AS text[])"
-        return sql, wanted
+        return sql, pairs
     sql = f"SELECT rowid AS id FROM {table}_bigrams WHERE {table}_bigrams MATCH :grams"
-    return sql, " ".join(gram.encode().hex() for gram in wanted)
+    return sql, _hexadecimal(pairs)
+
+
+def holding(row: str, table: str, mark: str) -> str:
+    """SQL for the condition that a row of the table, named so in the statement, has all the pairs
+    in `wanted`, whose placeholder is `mark`."""
+    if database.is_postgres():
+        return f"bigrams({row}.search) @> CAST({mark} AS text[])"
+    index = f"{table}_bigrams"
+    return f"{row}.id IN (SELECT rowid FROM {index} WHERE {index} MATCH {mark})"
+
+
+def wanted(part: str) -> Sequence[str] | str:
+    """The value of that placeholder for one folded text, which is not empty."""
+    pairs = grams([part])
+    return pairs if database.is_postgres() else _hexadecimal(pairs)
+
+
+def held(folded: str) -> str:
+    """What the index on SQLite holds of a text where no trigger writes it: its characters and
+    pairs, each once. To be taken out again, it must be given the same."""
+    return _hexadecimal(sorted({*folded, *map("".join, itertools.pairwise(folded))}))
+
+
+def _hexadecimal(pairs: Collection[str]) -> str:
+    return " ".join(pair.encode().hex() for pair in pairs)
 
 
 def on_postgres(table: str) -> Sequence[str]:
@@ -88,11 +114,19 @@ def on_sqlite(table: str) -> Sequence[str]:
     )
     on = f"ON {table} BEGIN "
     return [
-        f"CREATE VIRTUAL TABLE {index} USING fts5 "
-        "(grams, content = '', detail = none, columnsize = 0, tokenize = 'ascii')",
+        bare_on_sqlite(table),
         f"INSERT INTO {index} (rowid, grams) "
         f"SELECT id, {_HEX_GRAMS.format(row=table, column='search')} FROM {table}",
         f"CREATE TRIGGER {index}_insert AFTER INSERT {on}{add}END",
         f"CREATE TRIGGER {index}_delete AFTER DELETE {on}{remove}END",
         f"CREATE TRIGGER {index}_update AFTER UPDATE OF search {on}{remove}{add}END",
     ]
+
+
+def bare_on_sqlite(table: str) -> str:
+    """The statement for an empty index that no trigger writes: for long texts, from which SQL
+    takes the pairs in a time that grows with the square of their length. See `held`."""
+    return (
+        f"CREATE VIRTUAL TABLE {table}_bigrams USING fts5 "
+        "(grams, content = '', detail = none, columnsize = 0, tokenize = 'ascii')"
+    )

@@ -183,18 +183,17 @@ def snapshot(
     return run
 
 
-async def trust_indexes() -> None:
-    """Until the unit of work ends, what an index can find or order is found and ordered by it.
+async def trust_indexes(*, sort: bool = False) -> None:
+    """Until the unit of work ends, what an index can find or order is found and ordered by it; with
+    `sort`, what is found may well be sorted instead.
 
     PostgreSQL's planner guesses what that costs, badly where nothing was ever analysed, and reads
     and sorts whole tables when it guesses wrong. SQLite takes the index anyway.
     """
     if is_postgres():
         # Plans then look so dear that compiling them seems worth it: it never is.
-        off = ", ".join(
-            f"set_config('{each}', 'off', true)"
-            for each in ("enable_seqscan", "enable_sort", "jit")
-        )
+        settings = ("enable_seqscan", "jit", *(() if sort else ("enable_sort",)))
+        off = ", ".join(f"set_config('{each}', 'off', true)" for each in settings)
         await rows(f"SELECT {off}")
 
 

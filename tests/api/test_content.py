@@ -162,3 +162,48 @@ async def test_counts_and_facets_cost_nothing_unless_they_are_asked_for(live: Ap
         await live.ask("{ contents { nodes { slug title body } pageInfo { hasNextPage } } }")
     assert len(statements) == 2
     assert not any("COUNT" in each for each in statements)
+
+
+FOUND = """query ($search: String, $first: Int, $after: String) {
+  contents(where: {search: $search}, first: $first, after: $after) {
+    totalCount pageInfo { endCursor }
+    edges { node { slug body } highlights { field text ranges } } } }"""
+
+
+async def test_a_search_shows_where_it_matched_and_no_body_that_is_gated(live: Api) -> None:
+    await factories.ladder()
+    tag = await factories.tag("直播")
+    await factories.piece("gated", title="Tea", body="看直播", min_tier="silver")
+    await factories.piece("open", title="看直播吧", body="開直播 tea", tags=[tag.slug])
+    found = await live.ask(FOUND, search="直播")
+    assert found["totalCount"] == 1
+    assert found["edges"][0]["highlights"] == [
+        {"field": "title", "text": "看直播吧", "ranges": [[1, 3]]},
+        {"field": "body", "text": "開直播 tea", "ranges": [[1, 3]]},
+        {"field": "tags", "text": "直播", "ranges": [[0, 2]]},
+    ]
+    found = await live.ask(FOUND, search="ＴＥ", first=1)
+    assert found["totalCount"] == 2
+    assert found["edges"] == [
+        {
+            "node": {"slug": "gated", "body": None},
+            "highlights": [{"field": "title", "text": "Tea", "ranges": [[0, 2]]}],
+        }
+    ]
+    found = await live.ask(FOUND, search="ＴＥ", after=found["pageInfo"]["endCursor"])
+    assert [edge["node"]["slug"] for edge in found["edges"]] == ["open"]
+    employee = (await factories.person("lin", Role.EMPLOYEE)).token
+    found = await live.ask(FOUND, employee, search="看直播")
+    assert [edge["node"]["slug"] for edge in found["edges"]] == ["open", "gated"]
+    assert found["edges"][1]["highlights"] == [
+        {"field": "body", "text": "看直播", "ranges": [[0, 3]]}
+    ]
+    assert [edge["highlights"] for edge in (await live.ask(FOUND))["edges"]] == [[], []]
+
+
+@on_sqlite_alone
+async def test_a_search_that_cannot_be_made_is_refused(live: Api) -> None:
+    assert await live.refused(FOUND, search="x" * 201) == "BAD_USER_INPUT"
+    for where in ({}, {"search": " "}):
+        asked_for = {"where": where, "orderBy": {"field": "RELEVANCE"}}
+        assert await live.refused(LIST, **asked_for) == "BAD_USER_INPUT"

@@ -18,6 +18,7 @@ from tests.factories import NOW
 from tests.members.statements import watched
 
 EDITOR = Reader(True, insider=True, editor=True)
+ORDERS = (OrderField.PUBLISHED_AT, OrderField.UPDATED_AT, OrderField.TITLE)
 ALL_STATUSES = tuple(ContentStatus)
 # Each with its parent: two trees of one side, and a tag of another side.
 TREES = {
@@ -179,7 +180,7 @@ async def test_lists_counts_and_facets_are_those_of_a_plain_model(opened: str, s
     written = await library(chance, 24)
     for _ in range(40):
         reader = chance.choice([ANYBODY, EDITOR])
-        where, order = any_where(chance), Order(chance.choice([*OrderField]), chance.random() < 0.5)
+        where, order = any_where(chance), Order(chance.choice(ORDERS), chance.random() < 0.5)
         found = [what for what in written if matches(what, where, reader)]
         size = chance.choice([1, 2, 5, 100])
         for forward in (True, False):

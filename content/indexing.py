@@ -1,0 +1,133 @@
+"""Owns the index by text (`VersionText`): what the versions that are shown are found by.
+
+What a version says never changes, so that its texts are folded once; its tags and their names may.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from content import folding
+from content.models import TextField
+from core import bigrams, database
+
+BATCH_CONTENTS = 100  # a body may have half a million characters
+BATCH_ROWS = 200
+
+_SHOWN = "v.version IN (c.version, c.published_version)"
+# The versions of the contents that are shown and not held yet.
+_NEW = """
+SELECT v.id, v.title, v.summary, v.body FROM content c
+JOIN content_version v ON v.content_id = c.id AND {shown}
+WHERE c.id IN ({ids}) AND NOT EXISTS (
+    SELECT 1 FROM version_text s WHERE s.version_id = v.id AND s.field = 'TITLE'
+)
+"""
+_GONE = """
+SELECT s.id, s.search FROM content c
+JOIN content_version v ON v.content_id = c.id JOIN version_text s ON s.version_id = v.id
+WHERE c.id IN ({ids}) AND ({shown}) IS NOT TRUE
+"""
+_NAMES = """
+SELECT v.id, t.name FROM content c
+JOIN content_version v ON v.content_id = c.id AND {shown}
+LEFT JOIN version_tag vt ON vt.version_id = v.id LEFT JOIN tag t ON t.id = vt.tag_id
+WHERE c.id IN ({ids}) ORDER BY v.id, t.slug
+"""
+_HELD_NAMES = """
+SELECT s.version_id, s.id, s.search FROM content c
+JOIN content_version v ON v.content_id = c.id JOIN version_text s ON s.version_id = v.id
+WHERE c.id IN ({ids}) AND s.field = 'TAGS'
+"""
+
+
+class Row(NamedTuple):
+    """A text of a version, folded."""
+
+    version_id: int
+    field: TextField
+    search: str
+
+
+async def refresh(which: str, *values: int) -> None:
+    """Has the contents, whose ids the SQL gives, found by what their versions that are shown say
+    now; belongs into a unit of work. A second call writes nothing."""
+    found = await database.rows(
+        f"SELECT id FROM content WHERE id IN ({which}) ORDER BY id", *values
+    )
+    ids = [row["id"] for row in found]
+    for start in range(0, len(ids), BATCH_CONTENTS):
+        await _refresh(", ".join(map(str, ids[start : start + BATCH_CONTENTS])))
+
+
+async def _refresh(ids: str) -> None:
+    gone = await database.rows(_GONE.format(ids=ids, shown=_SHOWN))
+    await _take_out([(row["id"], row["search"]) for row in gone])
+    new = await database.rows(_NEW.format(ids=ids, shown=_SHOWN))
+    await _put([row for each in new for row in texts(**each)])
+    await _retag(ids)
+
+
+def texts(id: int, title: str, summary: str, body: str) -> Iterable[Row]:
+    """What a version is found by, but for its tags."""
+    yield Row(id, TextField.TITLE, folding.form(title))
+    for field, text in ((TextField.SUMMARY, summary), (TextField.BODY, body)):
+        if form := folding.form(text):
+            yield Row(id, field, form)
+
+
+def names(version_id: int, tags: Iterable[str | None]) -> Row:
+    """The same of the names of its tags."""
+    form = "".join(folding.form(name) for name in tags if name is not None)
+    return Row(version_id, TextField.TAGS, form)
+
+
+async def _retag(ids: str) -> None:
+    """Writes the names of tags where they are others than those held."""
+    held = {
+        row["version_id"]: (row["id"], row["search"])
+        for row in await database.rows(_HELD_NAMES.format(ids=ids))
+    }
+    found = await database.rows(_NAMES.format(ids=ids, shown=_SHOWN))
+    now = [
+        names(version_id, (row["name"] for row in rows))
+        for version_id, rows in groupby(found, key=lambda row: row["id"])
+    ]
+    changed = [row for row in now if row.search != held.get(row.version_id, (0, ""))[1]]
+    await _take_out([held[row.version_id] for row in changed if row.version_id in held])
+    await _put([row for row in changed if row.search])
+
+
+async def _take_out(rows: Sequence[tuple[int, str]]) -> None:
+    """Deletes rows, given with what they hold."""
+    if not rows:
+        return
+    if not database.is_postgres():
+        await database.execute_many(
+            "INSERT INTO version_text_bigrams (version_text_bigrams, rowid, grams) "
+            "VALUES ('delete', $1, $2)",
+            [(id, bigrams.held(search)) for id, search in rows],
+        )
+    ids = ", ".join(str(id) for id, _ in rows)
+    await database.execute(f"DELETE FROM version_text WHERE id IN ({ids})")
+
+
+async def _put(rows: Sequence[Row]) -> None:
+    for start in range(0, len(rows), BATCH_ROWS):
+        await _put_batch(rows[start : start + BATCH_ROWS])
+
+
+async def _put_batch(rows: Sequence[Row]) -> None:
+    numbers = iter(range(1, 3 * len(rows) + 1))
+    places = ", ".join(f"(${next(numbers)}, ${next(numbers)}, ${next(numbers)})" for _ in rows)
+    made = await database.rows(
+        f"INSERT INTO version_text (version_id, field, search) VALUES {places} "
+        "RETURNING id, version_id, field",
+        *(value for row in rows for value in row),
+    )
+    if not database.is_postgres():
+        ids = {(row["version_id"], row["field"]): row["id"] for row in made}
+        await database.execute_many(
+            "INSERT INTO version_text_bigrams (rowid, grams) VALUES ($1, $2)",
+            [(ids[row.version_id, row.field], bigrams.held(row.search)) for row in rows],
+        )
