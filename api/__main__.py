@@ -16,11 +16,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from api import app, demo, logs, retail
+from api import app, demo, files, importing, logs, retail
 from api import replay as replaying
 from api import schema as schemas
 from api import worker as workers
 from api.settings import BadSettings, Settings, load
+from content.importing import Outcome
 from core import database
 from core.errors import Mistake
 from members import identity
@@ -325,6 +326,68 @@ def recompute() -> None:
         f"{summary.members} members gone through: the metrics of {summary.metrics_mended} were "
         f"mended, {summary.tiers_moved} came into another tier"
     )
+
+
+@cli.command("import")
+def bring_in(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(exists=True, help="Folders of Markdown, .md, .jsonl or .jsonl.gz."),
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Says what would happen and writes nothing.")
+    ] = False,
+    mapping: Annotated[
+        files.Mapped, typer.Option(help="What the lines of a .jsonl are; see docs/content.md.")
+    ] = files.Mapped.ROWS,
+) -> None:
+    """Brings contents into the library, new ones and newer versions, by their slugs.
+
+    Names file, line and reason of each refused row while the good ones land, and exits with 1
+    then. Safe to run again: what says nothing new changes nothing.
+    """
+    settings = load()
+    started = datetime.now(UTC)
+    found = files.named(paths)
+    with _bar() as bar:
+        task = bar.add_task("importing", total=files.count(found))
+
+        def refuse(why: str) -> None:
+            out.print(why, markup=False, soft_wrap=True)
+
+        async def work() -> importing.Report:
+            async with app.opened(settings):
+                return await importing.bring(
+                    found,
+                    mapping,
+                    lambda rows: bar.advance(task, rows),
+                    refuse,
+                    dry_run=dry_run,
+                )
+
+        report = _do(work())
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    told = ", ".join(f"{report.counts[outcome]} {outcome}" for outcome in Outcome)
+    would = "nothing was written; it would be " if dry_run else ""
+    out.print(f"{would}{told}, {report.refused} refused, in {seconds:.1f} s")
+    sys.exit(1 if report.refused else 0)
+
+
+@cli.command("export")
+def give_out(
+    path: Annotated[Path, typer.Argument(dir_okay=False, help="The .jsonl file to be written.")],
+) -> None:
+    """Writes the whole library, drafts and gated bodies too, as JSONL that `import` takes.
+
+    Importing it changes nothing. Media, old slugs and versions before the newest stay behind.
+    """
+    settings = load()
+
+    async def work() -> int:
+        async with app.opened(settings):
+            return await importing.export(path)
+
+    out.print(f"{_do(work())} contents written")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import strawberry
 
 from api import access
+from api.errors import UserError
 from api.nodes import Node, to_id
 from core import jobs
 from core.jobs import JobStatus
@@ -31,3 +32,13 @@ class Job(Node):
             total=row.total,
             problems=list(row.problems),
         )
+
+
+@strawberry.type(description="Work that was begun.", directives=[access.as_parent()])
+class JobPayload:
+    job: Job | None = strawberry.field(
+        default=None, description="Ask `node` for it by its id until it is DONE."
+    )
+    errors: list[UserError] = strawberry.field(
+        default_factory=list, description="What has to be corrected; empty when it worked."
+    )

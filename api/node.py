@@ -10,12 +10,14 @@ from strawberry import argument
 from api import access
 from api.content import Content
 from api.context import STAFF, Context, Info
+from api.editing import EDITORS
 from api.errors import Refusal
 from api.jobs import Job
 from api.members import Member
 from api.nodes import Node, split_id
 from api.tags import Tag
 from api.tiers import Tier, TierApplication
+from content import import_jobs
 from core import jobs
 from members import models
 
@@ -52,8 +54,8 @@ async def _tier_application(context: Context, id: int) -> Node | None:
 
 
 async def _job(context: Context, id: int) -> Node | None:
-    context.allow(STAFF)
     row = await jobs.Job.get_or_none(id=id)
+    context.allow(EDITORS if row and row.kind in import_jobs.TOPICS else STAFF)
     return row and Job.of(row)
 
 
@@ -81,7 +83,8 @@ Id = Annotated[strawberry.ID, argument(description="From any `id` field.")]
 class NodeQuery:
     @strawberry.field(
         description="An object by its id; null where there is none. Who may see it depends on its "
-        "kind: jobs are for staff, applications for the member and staff.",
+        "kind: jobs are for staff, those of `contentsImport` for editors; applications for the "
+        "member and staff.",
         extensions=[access.EVERYBODY],
     )
     async def node(self, info: Info, id: Id) -> Node | None:

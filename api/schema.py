@@ -22,6 +22,7 @@ from strawberry.types.execution import ExecutionContext, ExecutionResult, PreExe
 from api import clients
 from api.accounts import AccountMutation
 from api.audit import AuditQuery
+from api.bulk import BulkMutation
 from api.content import ContentQuery
 from api.context import Context
 from api.editing import EditingMutation, LifecycleMutation, TaggingMutation
@@ -72,6 +73,7 @@ Mutation = merge_types(
         EditingMutation,
         LifecycleMutation,
         TaggingMutation,
+        BulkMutation,
         ReferralMutation,
         RecordingMutation,
         PromoterMutation,

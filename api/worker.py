@@ -23,7 +23,7 @@ from dramatiq.logging import get_logger
 from dramatiq.middleware import Middleware
 
 from api.settings import Settings
-from content import lifecycle
+from content import import_jobs, lifecycle
 from core import database, outbox
 from members import reevaluating, reviews
 from referral import conversions, crediting
@@ -96,6 +96,8 @@ WORK: Mapping[str, Callable[[], Awaitable[bool]]] = {
     lifecycle.TOPIC: lambda: lifecycle.work(_clock()),
     reevaluating.TOPIC: lambda: reevaluating.work(_clock),
     reviews.TOPIC: lambda: reviews.work(_clock()),
+    import_jobs.TOPIC: lambda: import_jobs.work(import_jobs.TOPIC, _clock),
+    import_jobs.DRY_RUN: lambda: import_jobs.work(import_jobs.DRY_RUN, _clock),
 }
 
 

@@ -18,6 +18,7 @@ from content.models import (
     VersionMedia,
     VersionTag,
 )
+from core import database
 from core.errors import Invalid, Required, TooLong, storable, text
 from members.models import Tier
 
@@ -148,6 +149,12 @@ async def _media(ids: Sequence[int]) -> Sequence[int]:
     return ids
 
 
+def same(one: Draft, other: Draft) -> bool:
+    """Whether both say the same, whatever the slugs by which their tags were given."""
+    alike = replace(one, tags={}, media=()) == replace(other, tags={}, media=())
+    return alike and one.tags.keys() == other.tags.keys() and [*one.media] == [*other.media]
+
+
 async def load(row: ContentVersion) -> Draft:
     """What the version says, to go on from."""
     tags = await VersionTag.filter(version_id=row.id).select_related("tag")
@@ -165,16 +172,49 @@ async def load(row: ContentVersion) -> Draft:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A draft to be kept as the version of the content that `content.version` names."""
+
+    content: Content
+    draft: Draft
+
+
 async def keep(content: Content, draft: Draft, actor_id: int | None, now: datetime) -> None:
-    """Writes the draft as the version of the content that `content.version` names; belongs into a
-    unit of work. The body is rendered here and never again."""
-    version = await ContentVersion.create(
-        content_id=content.id,
-        version=content.version,
+    """Writes the draft as that version; belongs into a unit of work. The body is rendered here and
+    never again."""
+    await keep_all([Kept(content, draft)], actor_id, now)
+
+
+async def keep_all(kept: Sequence[Kept], actor_id: int | None, now: datetime) -> None:
+    """The same for many contents at once; no content twice."""
+    bodies = await asyncio.to_thread(lambda: [rendering.html(each.draft.body) for each in kept])
+    await ContentVersion.bulk_create(
+        _version(each, html, actor_id, now) for each, html in zip(kept, bodies, strict=True)
+    )
+    ids = await _version_ids([each.content for each in kept])
+    drafts = {ids[each.content.id]: each.draft for each in kept}
+    await VersionTag.bulk_create(
+        VersionTag(version_id=version_id, tag_id=tag_id)
+        for version_id, draft in drafts.items()
+        for tag_id in draft.tags
+    )
+    await VersionMedia.bulk_create(
+        VersionMedia(version_id=version_id, media_id=media_id, place=place)
+        for version_id, draft in drafts.items()
+        for place, media_id in enumerate(draft.media)
+    )
+
+
+def _version(kept: Kept, html: str, actor_id: int | None, now: datetime) -> ContentVersion:
+    draft = kept.draft
+    return ContentVersion(
+        content_id=kept.content.id,
+        version=kept.content.version,
         title=draft.title,
         summary=draft.summary,
         body=draft.body,
-        body_html=await asyncio.to_thread(rendering.html, draft.body),
+        body_html=html,
         cover_url=draft.cover_url,
         share_text=draft.share_text,
         audience=draft.audience,
@@ -183,10 +223,14 @@ async def keep(content: Content, draft: Draft, actor_id: int | None, now: dateti
         saved_at=now,
         updated_at=now,
     )
-    await VersionTag.bulk_create(
-        VersionTag(version_id=version.id, tag_id=tag_id) for tag_id in draft.tags
+
+
+async def _version_ids(contents: Sequence[Content]) -> Mapping[int, int]:
+    """The ids of the newest versions, by content."""
+    ids = ", ".join(str(each.id) for each in contents)
+    found = await database.rows(
+        "SELECT v.content_id, v.id FROM content_version v "
+        "JOIN content c ON c.id = v.content_id AND c.version = v.version "
+        f"WHERE c.id IN ({ids})"
     )
-    await VersionMedia.bulk_create(
-        VersionMedia(version_id=version.id, media_id=media_id, place=place)
-        for place, media_id in enumerate(draft.media)
-    )
+    return {row["content_id"]: row["id"] for row in found}

@@ -1,6 +1,6 @@
 """The mistakes that this room answers with."""
 
-from content.models import ContentStatus
+from content.models import ContentKind, ContentStatus, Dimension
 from core.errors import Invalid, Mistake, NotFound
 
 
@@ -90,3 +90,17 @@ class TagCycle(Invalid):
 
     def __init__(self, *field: str) -> None:
         super().__init__("A tag cannot stand below itself.", *field)
+
+
+class DimensionElsewhere(Invalid):
+    """A tag that exists belongs to another dimension than the row says."""
+
+    def __init__(self, slug: str, dimension: Dimension, *field: str) -> None:
+        super().__init__(f"The tag {slug} belongs to {dimension}.", *field)
+
+
+class KindElsewhere(Invalid):
+    """A content keeps the kind and the locale that it began with."""
+
+    def __init__(self, kind: ContentKind, locale: str) -> None:
+        super().__init__(f"The content of this slug is a {kind} in {locale}.", "kind")

@@ -67,15 +67,13 @@ async def create(new: NewContent, given: Given, actor_id: int, now: datetime) ->
 
 
 async def _begin(new: NewContent, draft: Draft, actor_id: int, now: datetime) -> Content:
-    slug = slugs.checked(new.slug, "slug")
-    if len(new.locale) > LOCALE_CHARACTERS or not _LOCALE.fullmatch(new.locale):
-        raise Invalid("A locale is a language tag such as zh-CN.", "locale")
+    slug, locale = slugs.checked(new.slug, "slug"), locale_of(new.locale)
     try:
         content = await Content.create(
             slug=slug,
             kind=new.kind,
             status=ContentStatus.DRAFT,
-            locale=new.locale,
+            locale=locale,
             version=1,
             author_id=actor_id,
             created_at=now,
@@ -86,6 +84,13 @@ async def _begin(new: NewContent, draft: Draft, actor_id: int, now: datetime) ->
     await drafts.keep(content, draft, actor_id, now)
     await shelving.shelve(content.id)
     return content
+
+
+def locale_of(value: str) -> str:
+    """The language tag, to be stored; raises `Invalid` with the field."""
+    if len(value) > LOCALE_CHARACTERS or not _LOCALE.fullmatch(value):
+        raise Invalid("A locale is a language tag such as zh-CN.", "locale")
+    return value
 
 
 async def _take(content: Content, slug: str) -> None:
@@ -117,7 +122,7 @@ async def update(
         content.slug = slugs.checked(slug, "slug")
         await _take(content, content.slug)
     changes = sorted([*given, *(["slug"] if slug is not None else [])])
-    await _save(content, draft, "contentUpdate", actor_id, now, changed=changes)
+    await save(content, draft, "contentUpdate", actor_id, now, changed=changes)
 
 
 @database.unit_of_work
@@ -132,7 +137,7 @@ async def restore(
     lifecycle.fresh(content, expected_version)
     old = await find_version(content_id, version, "version")
     draft = await drafts.load(old)
-    await _save(content, draft, "contentRestoreVersion", actor_id, now, restored=version)
+    await save(content, draft, "contentRestoreVersion", actor_id, now, restored=version)
 
 
 async def find_version(content_id: int, version: int, field: str) -> ContentVersion:
@@ -146,14 +151,16 @@ async def find_version(content_id: int, version: int, field: str) -> ContentVers
     return row
 
 
-async def _save(
+async def save(
     content: Content,
     draft: Draft,
     name: str,
-    actor_id: int,
+    actor_id: int | None,
     now: datetime,
     **detail: object,
 ) -> None:
+    """Saves the draft as the newest version in a running unit of work that holds the lock; raises
+    `InvalidTransition`."""
     state = workflow.step(State(content.status, content.pending_status), Action.SAVE)
     content.status, content.pending_status = state.status, state.pending
     content.version += 1

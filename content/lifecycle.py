@@ -64,9 +64,14 @@ async def publish(
         await move(content, Action.PUBLISH, "contentPublish", actor_id, now)
         return
     await move(content, Action.SCHEDULE, "contentPublish", actor_id, now, at=at)
+    await fall_due(content.id, at)
+
+
+async def fall_due(content_id: int, at: datetime) -> None:
+    """Has a worker publish at its time what is SCHEDULED for it; belongs into a unit of work."""
     # A lane for each: what was unscheduled and waits for its time holds up nothing.
-    lane = f"{content.id}:{at.isoformat()}"
-    await outbox.put(TOPIC, [(content.id, lane)], at + CLOCK_SKEW)
+    lane = f"{content_id}:{at.isoformat()}"
+    await outbox.put(TOPIC, [(content_id, lane)], at + CLOCK_SKEW)
 
 
 @database.unit_of_work

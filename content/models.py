@@ -209,6 +209,32 @@ class ContentTag(Model):
         unique_together = (("content", "tag"),)
 
 
+class TextField(StrEnum):
+    """Where in a version a text stands."""
+
+    TITLE = "TITLE"
+    SUMMARY = "SUMMARY"
+    BODY = "BODY"
+    TAGS = "TAGS"  # the names of all its tags
+
+
+class VersionText(Model):
+    """The index by text, made from the above: what the published and the newest version of each
+    content are found by. Texts that are empty once folded have no row, but titles."""
+
+    id = fields.BigIntField(primary_key=True)
+    version = fields.ForeignKeyField(
+        "content.ContentVersion", related_name="texts", on_delete=fields.RESTRICT
+    )
+    version_id: int
+    field = fields.CharEnumField(TextField, max_length=7)
+    search = fields.TextField()  # as `folding.form` gives it
+
+    class Meta:
+        table = "version_text"
+        unique_together = (("version", "field"),)
+
+
 class Media(Model):
     """A picture, a video or a document that contents show."""
 

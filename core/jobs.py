@@ -1,5 +1,6 @@
 """Owns the long work that somebody waits for: how far it is, where it goes on, how it ended."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -41,6 +42,19 @@ class Job(Model):
         table = "job"
 
 
+class JobItem(Model):
+    """One row that a job was given to work through, until the job has ended."""
+
+    id = fields.BigIntField(primary_key=True)
+    job_id = fields.BigIntField()
+    place = fields.IntField()  # 1, 2, 3 …
+    item = fields.TextField()  # JSON in ASCII, in which any text can be kept
+
+    class Meta:
+        table = "job_item"
+        unique_together = (("job_id", "place"),)
+
+
 async def start(
     kind: str, now: datetime, *, subject_id: int | None = None, total: int | None = None
 ) -> Job:
@@ -55,6 +69,21 @@ async def start(
     return job
 
 
+async def give(job: Job, items: Sequence[Any]) -> None:
+    """Leaves the items with the job, to be taken from place 1 on; belongs into the unit of work
+    that starts it."""
+    await JobItem.bulk_create(
+        JobItem(job_id=job.id, place=place, item=json.dumps(item))
+        for place, item in enumerate(items, start=1)
+    )
+
+
+async def next_items(job: Job, most: int) -> Sequence[JobItem]:
+    """The items behind `position`, in their order."""
+    behind = JobItem.filter(job_id=job.id, place__gt=job.position)
+    return await behind.order_by("place").limit(most)
+
+
 async def begin(kind: str, now: datetime, *, total: int | None = None) -> Job:
     """A job that its caller does, without a worker; belongs into a unit of work."""
     return await Job.create(kind=kind, status=JobStatus.RUNNING, total=total, created_at=now)
@@ -67,8 +96,13 @@ def advance(job: Job, *, position: int, done: int) -> None:
     job.done += done
 
 
+def tell(job: Job, problems: Sequence[str]) -> None:
+    """Adds problems in memory, of which a job keeps the first 100."""
+    job.problems = [*job.problems, *problems][:SHOWN_PROBLEMS]
+
+
 def end(job: Job, now: datetime, *, problems: Sequence[str] = ()) -> None:
     """Notes in memory that there is nothing left to do."""
     job.status = JobStatus.DONE
-    job.problems = [*job.problems, *problems][:SHOWN_PROBLEMS]
+    tell(job, problems)
     job.ended_at = now

@@ -100,6 +100,9 @@ def test_the_commands_are_those_of_the_issue() -> None:
         "token",
         "replay",
         "reconcile",
+        "recompute",
+        "import",
+        "export",
     } == set(COMMANDS)
 
 

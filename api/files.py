@@ -1,0 +1,165 @@
+"""Owns the files that contents come from and go to: JSONL, and folders of Markdown."""
+
+import gzip
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TextIO
+
+import yaml
+
+from content import articles, rows
+from content.rows import Row
+from core.errors import Invalid, Mistake
+
+FENCE = "---"
+LARGEST_LINE_BYTES = 16 * 1024 * 1024
+
+
+class Mapped(StrEnum):
+    """What the rows of a file are."""
+
+    ROWS = "rows"  # such as `wellspring export` writes
+    ARTICLES = "articles"  # of the two blogs of docs/content.md
+
+
+_MAPPINGS: Mapping[Mapped, Callable[[object], object]] = {
+    Mapped.ROWS: lambda said: said,
+    Mapped.ARTICLES: articles.row,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One row, and where it stands; a mistake in place of what cannot be read."""
+
+    path: Path
+    line: int
+    row: Row | Mistake
+
+
+def named(paths: Iterable[Path]) -> Sequence[Path]:
+    """The files behind the paths, those of a folder by name: `.md`, `.jsonl` and `.jsonl.gz`.
+
+    Raises `Invalid` for a file of another kind.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(each for each in path.rglob("*") if each.is_file() and _known(each))
+        found += inside if path.is_dir() else [path]
+    for path in found:
+        if not _known(path):
+            raise Invalid(f"{path} is neither .md nor .jsonl nor .jsonl.gz.")
+    return found
+
+
+def _known(path: Path) -> bool:
+    return path.name.endswith((".md", ".jsonl", ".jsonl.gz"))
+
+
+def count(paths: Iterable[Path]) -> int:
+    """How many rows there are at most, for a progress bar."""
+    return sum(1 if path.suffix == ".md" else sum(1 for _ in _lines(path)) for path in paths)
+
+
+def read(paths: Iterable[Path], mapped: Mapped) -> Iterator[Found]:
+    """Every row of the files, one file after the other."""
+    for path in paths:
+        yield from _markdown(path) if path.suffix == ".md" else _jsonl(path, mapped)
+
+
+def _jsonl(path: Path, mapped: Mapped) -> Iterator[Found]:
+    for number, line in _lines(path):
+        try:
+            row = rows.read(_MAPPINGS[mapped](_json(line)))
+        except Mistake as mistake:
+            yield Found(path, number, mistake)
+        else:
+            yield Found(path, number, row)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        number = 0
+        while line := file.readline(LARGEST_LINE_BYTES):
+            number += 1
+            if line.strip():
+                yield number, line
+
+
+def _json(line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"This line is no JSON: {error}.") from error
+
+
+def _markdown(path: Path) -> Iterator[Found]:
+    try:
+        said, body = _parts(path)
+        row = rows.read({"slug": _stem(path), **said, "body": body})
+    except Mistake as mistake:
+        yield Found(path, _line(mistake), mistake)
+    else:
+        yield Found(path, 1, row)
+
+
+class _FrontMatter(Invalid):
+    """Front matter that cannot be read, and the line where."""
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def _line(mistake: Mistake) -> int:
+    return mistake.line if isinstance(mistake, _FrontMatter) else 1
+
+
+def _parts(path: Path) -> tuple[Mapping[str, Any], str]:
+    """What the front matter says, every value as it is written, and the text below it."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _FrontMatter("This is not UTF-8.", 1) from error
+    first, _, rest = text.partition("\n")
+    front, fence, body = f"\n{rest}".partition(f"\n{FENCE}\n")
+    if first.rstrip() != FENCE or not fence:
+        raise _FrontMatter("The file begins with front matter between two lines of ---.", 1)
+    try:
+        # Makes nothing but texts, lists and mappings: `title: 2024` and `title: No` stay texts.
+        said = yaml.load(front, Loader=yaml.BaseLoader)  # noqa: S506
+    except (yaml.YAMLError, RecursionError) as error:
+        raise _FrontMatter("The front matter is no YAML.", _where(error)) from error
+    if not isinstance(said or {}, dict):
+        raise _FrontMatter("Front matter is a list of `field: value`.", 2)
+    return said or {}, body
+
+
+def _where(error: Exception) -> int:
+    mark = getattr(error, "problem_mark", None)
+    return mark.line + 1 if mark else 1  # the first line, counted from 0, stands for the fence
+
+
+def _stem(path: Path) -> str:
+    return path.parent.name if path.stem in {"index", "_index"} else path.stem
+
+
+@contextmanager
+def written(path: Path) -> Iterator[TextIO]:
+    """A file that takes the place of `path` once it is whole; only its owner may read it."""
+    part = path.with_name(f"{path.name}.part")
+    part.touch(mode=0o600)
+    with part.open("w", encoding="utf-8", newline="\n") as file:
+        yield file
+    part.replace(path)
+
+
+def write(row: Row, file: TextIO) -> None:
+    """Adds the row as a line of JSON."""
+    json.dump(rows.write(row), file, ensure_ascii=False, separators=(",", ":"))
+    file.write("\n")

@@ -1,0 +1,83 @@
+"""Carries out `wellspring import` and `wellspring export`: files, batches, what became of them."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from api import files
+from api.files import Found, Mapped
+from content import exporting, importing
+from content.importing import Outcome
+from content.rows import Row
+from core.errors import Mistake
+
+LARGEST_BATCH_CHARACTERS = 2_000_000
+
+Progress = Callable[[int], None]
+
+
+@dataclass(slots=True)
+class Report:
+    """How many rows came to what, and which were refused: file, line and reason."""
+
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    refused: int = 0
+
+
+async def bring(
+    paths: Iterable[Path],
+    mapped: Mapped,
+    progress: Progress,
+    refuse: Callable[[str], None],
+    *,
+    dry_run: bool = False,
+) -> Report:
+    """Brings in every row of the files, telling of each that is refused; `progress` takes how many
+    rows more are done. Each batch is committed by itself; run again, it goes on."""
+    report = Report()
+    work = importing.rehearse if dry_run else importing.bring
+    for batch in _batches(files.read(paths, mapped)):
+        good = [each.row for each in batch if isinstance(each.row, Row)]
+        outcomes = iter(await work(good, None, datetime.now(UTC)))
+        for each in batch:
+            outcome = next(outcomes) if isinstance(each.row, Row) else each.row
+            if isinstance(outcome, Mistake):
+                report.refused += 1
+                refuse(_refusal(each, outcome))
+            else:
+                report.counts[outcome] += 1
+        progress(len(batch))
+    return report
+
+
+def _batches(found: Iterator[Found]) -> Iterator[Sequence[Found]]:
+    """Batches of so many rows, or fewer where their texts are long."""
+    while batch := [*islice(found, 1)]:
+        length = _length(batch[0])
+        while len(batch) < importing.MOST_ROWS and length < LARGEST_BATCH_CHARACTERS:
+            more = next(found, None)
+            if more is None:
+                break
+            batch.append(more)
+            length += _length(more)
+        yield batch
+
+
+def _length(found: Found) -> int:
+    return len(found.row.given.get("body", "")) if isinstance(found.row, Row) else 0
+
+
+def _refusal(found: Found, mistake: Mistake) -> str:
+    named = f" ({found.row.slug})" if isinstance(found.row, Row) else ""
+    where = f"{'.'.join(mistake.field)}: " if mistake.field else ""
+    line = f"{found.path}:{found.line}{named}: {where}{mistake.message}"
+    return line.encode(errors="backslashreplace").decode()
+
+
+async def export(path: Path) -> int:
+    """Writes the whole library to the file as JSONL; how many contents."""
+    with files.written(path) as file:
+        return await exporting.export(lambda row: files.write(row, file))

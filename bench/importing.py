@@ -1,0 +1,114 @@
+"""Rows per second of an import, beside a bare batched insert of the same rows.
+
+    python bench/importing.py [--rows 2000]
+
+Makes and drops a database of each kind. The yardstick writes every row that the import wrote into
+any table of the library, as it was read back: nothing is checked, rendered, folded or looked up.
+"""
+
+import argparse
+import asyncio
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+from tortoise.backends.base.executor import EXECUTOR_CACHE
+
+from content import importing, rows
+from content.rows import Row
+from core import database
+
+POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432")
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+TABLES = (
+    *("tag", "tag_slug", "tag_ancestor", "content", "content_slug", "content_version"),
+    *("version_tag", "content_tag", "version_text", "audit_entry"),
+)
+PARAGRAPH = (
+    "Picked **before the rain**, dried over [charcoal](https://tea.example). 春天的茶，雨前采摘。"
+)
+
+
+def made(number: int) -> Row:
+    """A row with four of 500 tags and a body of some 2,000 characters."""
+    tags = [
+        {"dimension": "PRODUCT", "slug": f"tag-{each % 500}", "name": f"Tag {each % 500}"}
+        for each in range(number * 7, number * 7 + 4)
+    ]
+    return rows.read(
+        {
+            "slug": f"piece-{number}",
+            "title": f"Piece {number}",
+            "summary": "What it is about",
+            "body": f"# Piece {number}\n\n" + "\n\n".join([PARAGRAPH] * 25),
+            "tags": tags,
+            "status": "PUBLISHED",
+        }
+    )
+
+
+async def bring(given: Sequence[Row]) -> float:
+    started = time.perf_counter()
+    for start in range(0, len(given), importing.MOST_ROWS):
+        await importing.bring(given[start : start + importing.MOST_ROWS], None, NOW)
+    return time.perf_counter() - started
+
+
+@database.unit_of_work
+async def insert(tables: dict[str, list[dict[str, Any]]]) -> None:
+    """All of it in one transaction, one statement a table with many lists of values."""
+    for name, held in tables.items():
+        if held:
+            marks = ", ".join(f"${place}" for place in range(1, len(held[0]) + 1))
+            columns = ", ".join(f'"{column}"' for column in held[0])
+            sql = f"INSERT INTO {name} ({columns}) VALUES ({marks})"
+            await database.execute_many(sql, [[*row.values()] for row in held])
+
+
+async def measure(url: str, count: int) -> None:
+    given = [made(number) for number in range(count)]
+    EXECUTOR_CACHE.clear()  # Tortoise keeps its INSERTs by table, whatever the kind of database
+    async with database.opened(url):
+        await database.migrate()
+        taken = await bring(given)
+        tables = {name: await database.rows(f"SELECT * FROM {name} ORDER BY id") for name in TABLES}
+        for name in reversed(TABLES):
+            await database.execute(f"DELETE FROM {name}")
+        started = time.perf_counter()
+        await insert(tables)
+        yardstick = time.perf_counter() - started
+    print(
+        f"{url.partition(':')[0]}: {count / taken:.0f} rows a second, "
+        f"{count / yardstick:.0f} inserted bare: {yardstick / taken:.2f} of the yardstick"
+    )
+
+
+async def administer(statement: str) -> None:
+    connection = await asyncpg.connect(f"{POSTGRES}/postgres")
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2_000)
+    count = parser.parse_args().rows
+    with tempfile.TemporaryDirectory() as folder:
+        await measure(f"sqlite://{folder}/bench.db", count)
+    name = f"wellspring_bench_{uuid.uuid4().hex[:8]}"
+    await administer(f"CREATE DATABASE {name}")
+    try:
+        await measure(f"{POSTGRES}/{name}", count)
+    finally:
+        await administer(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,296 @@
+"""Owns bringing rows into the library: each as one unit, all of it or nothing of it.
+
+A row is found again by its slug. What is new goes in many at a time; what is there already is
+compared, and saved as a version where it says something else.
+"""
+
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from content import drafts, library, lifecycle, rows, shelving, tagging
+from content.drafts import Draft, Kept
+from content.errors import DimensionElsewhere, KindElsewhere
+from content.models import Content, ContentSlug, ContentStatus, ContentVersion, Tag, TagSlug
+from content.rows import Row, TagRow
+from content.tagging import LOCK, NewTag
+from content.workflow import Action, State
+from core import audit, database
+from core.errors import Invalid, Mistake, Required, storable
+from members import identity
+from members.models import Member
+
+MOST_ROWS = 200  # in one transaction
+EMAIL_CHARACTERS = 254
+ACTION = "contentsImport"
+
+_DRAFT, _IN_REVIEW, _SCHEDULED, _PUBLISHED, _ARCHIVED = ContentStatus
+
+
+class Outcome(StrEnum):
+    """What became of a row."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+
+
+Outcomes = Sequence[Outcome | Mistake]
+
+
+class _Undone(Exception):
+    """Takes back what a rehearsal wrote."""
+
+    def __init__(self, outcomes: Outcomes) -> None:
+        super().__init__()
+        self.outcomes = outcomes
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A content to be begun, and where in its life."""
+
+    row: Row
+    draft: Draft
+    status: ContentStatus
+    at: datetime | None  # since when it is published, or for when it is scheduled
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a batch knows of the library: tags and contents by every slug, people by address."""
+
+    actor_id: int | None
+    now: datetime
+    tags: MutableMapping[str, Tag] = field(default_factory=dict)
+    contents: MutableMapping[str, int] = field(default_factory=dict)
+    people: MutableMapping[str, int] = field(default_factory=dict)
+    waiting: MutableMapping[str, _New] = field(default_factory=dict)
+
+
+@database.unit_of_work
+async def bring(given: Sequence[Row], actor_id: int | None, now: datetime) -> Outcomes:
+    """Brings in at most 200 rows; what became of each, in their order: a refused one has left
+    nothing. A second call with the same rows changes nothing.
+
+    A row that says DRAFT or IN_REVIEW takes back nothing that is published: it makes a newer
+    version beside it. `author` is the e-mail address of a member, or nobody; it counts for new
+    contents alone, and so does `publishedAt` for what was never published.
+    """
+    await database.lock(LOCK)
+    return await take(given, actor_id, now)
+
+
+async def rehearse(given: Sequence[Row], actor_id: int | None, now: datetime) -> Outcomes:
+    """What `bring` would do; writes nothing."""
+    try:
+        await _undo(given, actor_id, now)
+    except _Undone as undone:
+        return undone.outcomes
+    raise AssertionError("a rehearsal ends by taking back what it wrote")
+
+
+@database.unit_of_work
+async def _undo(given: Sequence[Row], actor_id: int | None, now: datetime) -> None:
+    raise _Undone(await bring(given, actor_id, now))
+
+
+async def take(given: Sequence[Row], actor_id: int | None, now: datetime) -> Outcomes:
+    """The same as `bring`, in a running unit of work that holds the lock."""
+    known = await _look_up(given, actor_id, now)
+    outcomes: list[Outcome | Mistake] = []
+    for row in given:
+        if row.slug in known.waiting:
+            await _begin(known)  # what the row is to be compared with
+        missing = {slug for slug in _slugs(row) if slug not in known.tags}
+        try:
+            outcomes.append(await _one(row, known))
+        except Mistake as mistake:
+            outcomes.append(mistake)
+            for slug in missing:  # what the row made went with it
+                known.tags.pop(slug, None)
+    await _begin(known)
+    return outcomes
+
+
+async def _look_up(given: Sequence[Row], actor_id: int | None, now: datetime) -> _Known:
+    tags = {slug for row in given for slug in _slugs(row)}
+    emails = {identity.fold_email(row.author) for row in given if row.author}
+    known = _Known(actor_id, now)
+    for slug in await TagSlug.filter(slug__in=tags).select_related("tag"):
+        known.tags[slug.slug] = slug.tag
+    for slug in await ContentSlug.filter(slug__in={row.slug for row in given}):
+        known.contents[slug.slug] = slug.content_id
+    some = [each for each in emails if storable(each, EMAIL_CHARACTERS)]
+    for member in await Member.filter(email_key__in=some):
+        known.people[member.email_key or ""] = member.id
+    return known
+
+
+def _slugs(row: Row) -> Sequence[str]:
+    """Of all of its tags and of those above them."""
+    return [slug for tag in row.tags for slug in _lineage(tag)]
+
+
+def _lineage(tag: TagRow) -> Sequence[str]:
+    return [tag.slug, *(_lineage(tag.parent) if tag.parent else ())]
+
+
+async def _one(row: Row, known: _Known) -> Outcome:
+    content_id = known.contents.get(row.slug)
+    if content_id is not None:
+        return await _compare(row, content_id, known)
+    draft = await drafts.begun(row.given)
+    library.locale_of(row.locale)
+    status, at = _aim(row, known.now)
+    draft = replace(draft, tags=await _tags(row, known))
+    known.waiting[row.slug] = _New(row, draft, status, at)
+    return Outcome.NEW
+
+
+def _aim(row: Row, now: datetime) -> tuple[ContentStatus, datetime | None]:
+    """Where in its life a new row begins, and since or for when."""
+    at = row.published_at
+    if row.status is _SCHEDULED and at is None:
+        raise Required("What is SCHEDULED needs the time at which it is published.", "publishedAt")
+    if row.status in {_PUBLISHED, _SCHEDULED}:
+        return (_SCHEDULED, at) if at and at > now else (_PUBLISHED, at or now)
+    if at and at > now:
+        raise Invalid("Only what is PUBLISHED or SCHEDULED has a time to come.", "publishedAt")
+    return row.status, at
+
+
+async def _tags(row: Row, known: _Known) -> dict[int, str]:
+    """The row's tags, slugs by id; those that are missing are made, all of them or none."""
+    missing = any(slug not in known.tags for slug in _slugs(row))
+    seen = await _make(row, known) if missing else known.tags
+    known.tags.update(seen)
+    for tag in row.tags:
+        _same_side(tag, seen[tag.slug])
+    return {seen[tag.slug].id: tag.slug for tag in row.tags}
+
+
+@database.unit_of_work
+async def _make(row: Row, known: _Known) -> MutableMapping[str, Tag]:
+    seen = dict(known.tags)
+    for tag in row.tags:
+        await _ensure(tag, seen, known)
+        _same_side(tag, seen[tag.slug])
+    return seen
+
+
+async def _ensure(tag: TagRow, seen: MutableMapping[str, Tag], known: _Known) -> None:
+    if tag.slug in seen:
+        return
+    if tag.parent:
+        await _ensure(tag.parent, seen, known)
+    new = NewTag(rows.needed(tag), tag.slug, tag.name or tag.slug, tag.parent and tag.parent.slug)
+    seen[tag.slug] = await tagging.add(new, known.actor_id, known.now)
+
+
+def _same_side(tag: TagRow, found: Tag) -> None:
+    if tag.dimension not in {None, found.dimension}:
+        raise DimensionElsewhere(tag.slug, found.dimension, "tags")
+
+
+async def _begin(known: _Known) -> None:
+    """Writes the new contents that wait, all at once; nothing of them can be refused any more."""
+    if not known.waiting:
+        return
+    new = {**known.waiting}
+    known.waiting.clear()
+    await Content.bulk_create(_content(each, known) for each in new.values())
+    contents = await Content.filter(slug__in=new)
+    await ContentSlug.bulk_create(
+        ContentSlug(slug=content.slug, content_id=content.id) for content in contents
+    )
+    kept = [Kept(content, new[content.slug].draft) for content in contents]
+    await drafts.keep_all(kept, known.actor_id, known.now)
+    await shelving.shelve(*(content.id for content in contents))
+    for content in contents:
+        known.contents[content.slug] = content.id
+        if content.scheduled_at:
+            await lifecycle.fall_due(content.id, content.scheduled_at)
+    await _note(contents, known)
+
+
+def _content(new: _New, known: _Known) -> Content:
+    row, published = new.row, new.status is _PUBLISHED
+    return Content(
+        slug=row.slug,
+        kind=row.kind,
+        status=new.status,
+        locale=row.locale,
+        version=1,
+        published_version=1 if published else None,
+        scheduled_at=new.at if new.status is _SCHEDULED else None,
+        published_at=None if new.status is _SCHEDULED else new.at,
+        author_id=known.people.get(identity.fold_email(row.author)) if row.author else None,
+        created_at=known.now,
+    )
+
+
+async def _note(contents: Sequence[Content], known: _Known) -> None:
+    for status in ContentStatus:
+        ids = [content.id for content in contents if content.status == status]
+        await audit.note(
+            ACTION,
+            "Content",
+            ids,
+            actor_id=known.actor_id,
+            now=known.now,
+            detail={"version": 1, "to": status},
+        )
+
+
+@database.unit_of_work
+async def _compare(row: Row, content_id: int, known: _Known) -> Outcome:
+    """Saves and moves on a content that is there; a savepoint, which a refused row takes back."""
+    content = await Content.get(id=content_id)
+    if (row.kind, row.locale) != (content.kind, content.locale):
+        raise KindElsewhere(content.kind, content.locale)
+    before = (content.version, State(content.status, content.pending_status), content.scheduled_at)
+    tags = await _tags(row, known)
+    if row.status is _PUBLISHED and await _says(content, content.published_version, row, tags):
+        return Outcome.UNCHANGED
+    draft = await _draft(content, content.version, row, tags)
+    if draft is not None:
+        await library.save(content, draft, ACTION, known.actor_id, known.now)
+    await _advance(content, row, known)
+    after = (content.version, State(content.status, content.pending_status), content.scheduled_at)
+    return Outcome.UNCHANGED if after == before else Outcome.CHANGED
+
+
+async def _says(content: Content, version: int | None, row: Row, tags: dict[int, str]) -> bool:
+    return version is not None and await _draft(content, version, row, tags) is None
+
+
+async def _draft(content: Content, version: int, row: Row, tags: dict[int, str]) -> Draft | None:
+    """What the row makes of a version; None where that says it already."""
+    old = await drafts.load(await ContentVersion.get(content_id=content.id, version=version))
+    draft = replace(await drafts.changed(old, row.given), tags=tags)
+    return None if drafts.same(old, draft) else draft
+
+
+async def _advance(content: Content, row: Row, known: _Known) -> None:
+    """Takes the steps that lead where the row says, of which none leads back."""
+    at = content.pending_status or content.status
+    if row.status is _IN_REVIEW and at == _DRAFT:
+        await lifecycle.move(content, Action.SUBMIT, ACTION, known.actor_id, known.now)
+    if row.status is _ARCHIVED and content.status != _ARCHIVED:
+        await lifecycle.move(content, Action.ARCHIVE, ACTION, known.actor_id, known.now)
+    if row.status in {_PUBLISHED, _SCHEDULED} and at != _PUBLISHED:
+        await _publish(content, row, at, known)
+
+
+async def _publish(content: Content, row: Row, at: ContentStatus, known: _Known) -> None:
+    status, when = _aim(row, known.now)
+    if status is _SCHEDULED and when:
+        if at == _SCHEDULED and content.scheduled_at == when:
+            return
+        await lifecycle.move(content, Action.SCHEDULE, ACTION, known.actor_id, known.now, at=when)
+        await lifecycle.fall_due(content.id, when)
+        return
+    content.published_at = content.published_at or when
+    await lifecycle.move(content, Action.PUBLISH, ACTION, known.actor_id, known.now)
