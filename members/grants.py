@@ -42,8 +42,9 @@ async def grant(
 async def revoke(member_id: int, actor_id: int, now: datetime) -> None:
     """Ends the member's grant; without one nothing happens. Raises `MemberNotFound`."""
     standings = await _locked(member_id, now, "member")
-    standings.grant(member_id, None, None, actor_id)
-    await standings.save()
+    if standings.measured(member_id).state.floor is not None:
+        standings.grant(member_id, None, None, actor_id)
+        await standings.save()
 
 
 async def _locked(member_id: int, now: datetime, *field: str) -> Standings:

@@ -226,10 +226,11 @@ async def link_customer(source: str, ref: str, member_id: int, now: datetime) ->
     if linked is not None:
         return linked.id == member_id
     await CustomerRef.create(source=source, ref=ref, member_id=member_id)
-    await outbox.move(TOPIC, _customer_lane(source, ref), _member_lane(member_id))
     parked = Conversion.filter(source=source, customer_ref=ref, status=ConversionStatus.PARKED)
-    # Rows are locked by id wherever several are, so that nobody waits crosswise.
+    # Rows are locked by id wherever several are, and conversions before their work, as workers
+    # do, so that nobody waits crosswise.
     waiting = await parked.order_by("id").select_for_update()
+    await outbox.move(TOPIC, _customer_lane(source, ref), _member_lane(member_id))
     for conversion in waiting:
         conversion.member_id = conversion.member_id or member_id
     await reopen(sorted(waiting, key=lambda each: (each.occurred_at, each.id)), now)

@@ -82,8 +82,8 @@ async def ensure(
     await database.lock(identity.customer_lock(source, ref))
     member = await identity.customer(source, ref)
     if member is None:
-        member, visitor = await _make(new, visitor, await _typed(code), now)
-        await conversions.link_customer(source, ref, member.id, now)
+        link = await _typed(code)
+        member, visitor = await _make(new, visitor, link, now, customer=(source, ref))
     else:
         visitor = await _join(visitor, member, now)
     session = None
@@ -156,15 +156,23 @@ async def _typed(code: str | None) -> Link | None:
 
 
 async def _make(
-    new: NewMember, visitor: str | None, link: Link | None, now: datetime
+    new: NewMember,
+    visitor: str | None,
+    link: Link | None,
+    now: datetime,
+    *,
+    customer: tuple[str, str] | None = None,
 ) -> tuple[Member, str | None]:
-    """A new account whose registration is attributed, the link being a touch at that time; and the
-    visitor to use from now on."""
+    """A new account, linked to the shop's customer, whose registration is attributed, the link
+    being a touch at that time; and the visitor to use from now on."""
     member = await identity.create(new, now)
     visitor = await _join(visitor, member, now)
     if link is not None:
         visitor = visitor or await touches.join(touches.new_visitor(), member.id, now)
         await Touch.create(link=link, visitor=visitor, touched_at=member.created_at)
+    if customer is not None:
+        # Before the inviter's standing is locked: workers lock conversions first too.
+        await conversions.link_customer(*customer, member.id, now)
     await invitations.attribute(member, member.created_at, now)
     return member, visitor
 

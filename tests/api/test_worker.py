@@ -9,10 +9,15 @@ from structlog.testing import capture_logs
 from api import worker
 from api.settings import Settings
 from core import database, outbox
+from core.jobs import Job, JobStatus
+from members import publishing, reviews
+from members.models import Standing
+from members.publishing import TierRule
 from referral import conversions
 from tests import factories
 from tests.client import ORDER, Api
 from tests.conftest import SECRET, serving
+from tests.core import elsewhere
 from tests.ports import free_port
 
 
@@ -59,6 +64,39 @@ class TestWithoutSweeper:
             for name in (names[0], names[-1]):
                 found = await client.decided(stage.shop.token, "shop", name)
                 assert found["status"] == "PARKED"
+
+    async def test_new_rules_move_everybody_by_the_ring_of_their_publication(
+        self, live: Api
+    ) -> None:
+        await factories.stage()
+        everybody = {"leaf": {"metric": "SPEND", "atLeast": 0}}
+        published = await publishing.publish(
+            [TierRule("all", "All", 1, everybody)], time_zone="UTC", now=datetime.now(UTC)
+        )
+
+        async def done() -> bool:
+            return (await Job.get(id=published.job.id)).status is JobStatus.DONE
+
+        await elsewhere.until(done)
+        assert await Standing.filter(tier__code="all").count() == await Standing.all().count() == 2
+
+
+async def test_the_sweeper_rings_for_reviews_whose_time_has_come(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung: list[tuple[str, int]] = []
+
+    class Bell:
+        def ring(self, topic: str, outbox_id: int) -> None:
+            rung.append((topic, outbox_id))
+
+    async with database.opened(sqlite_url):
+        mei, now = await factories.person("mei"), datetime.now(UTC)
+        await Standing.filter(member_id=mei.member.id).update(review_at=now)
+        for moment in (now - timedelta(microseconds=1), now):
+            assert rung == []
+            await worker._sweep_once(Bell(), moment)  # type: ignore[arg-type]
+    assert rung == [(reviews.TOPIC, 0)]
 
 
 async def test_the_sweeper_rings_for_what_is_overdue(

@@ -182,6 +182,16 @@ async def test_a_revoked_grant_leaves_what_was_earned(opened: str) -> None:
     assert await population.everything() == before
 
 
+async def test_revoking_what_was_never_granted_does_nothing(opened: str) -> None:
+    """Not even what another decision would: a validity is neither ended nor counted anew."""
+    mei, an = await scene(AT_EXPIRY, spent=5)
+    await factories.decide((await factories.apply(mei, "board")).id, an)
+    before = await population.everything()
+    for later in (DAY, 400 * DAY):
+        await grants.revoke(mei, an, NOW + later)
+        assert await population.everything() == before
+
+
 async def test_a_grant_that_cannot_be_is_refused_and_nothing_is_written(opened: str) -> None:
     mei, an = await scene()
     await publish(*tiers_with_approval(), TierRule("old", "Old", 9, spend(99)))

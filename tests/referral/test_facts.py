@@ -116,30 +116,6 @@ async def test_what_is_parked_or_pending_is_no_fact_yet(opened: str) -> None:
     assert [row[0] for row in await due()] == ["A-1", "B-1"] == [row[0] for row in await booked()]
 
 
-async def test_points_that_two_programs_give_for_one_fee_are_one_fact_each(opened: str) -> None:
-    stage = await factories.stage()
-    await points_for(stage, ConversionType.ORDER)
-    shop, mei = scene.shop(stage), await scene.customer(stage.link)
-    await RewardRule.filter(asset=Asset.POINTS).update(rate_bps=10_000)
-    for number, amount in enumerate((3, 4)):
-        await shop.order(f"A-{number}", amount, mei)
-    await scene.settle()
-    earned = [(row[0], row[-1]) for row in await due() if row[2] == "POINTS_EARNED"]
-    assert earned == [("A-0", 3), ("A-1", 4)]
-    assert (await Standing.get(member_id=stage.promoter.member.id)).points_earned == 7
-
-
-async def test_paying_out_never_lowers_what_was_earned(opened: str) -> None:
-    """What leaves the pending account again is no fact: a transfer of another kind."""
-    stage, _ = await eventful()
-    before = await due()
-    await database.execute(
-        "UPDATE ledger_account SET balance = 0 WHERE asset = 'POINTS' AND member_id IS NOT NULL"
-    )
-    assert await due() == before
-    assert (await Standing.get(member_id=stage.promoter.member.id)).points_earned == 110
-
-
 async def test_facts_are_selected_for_the_members_of_the_scope_alone(opened: str) -> None:
     stage, mei = await eventful()
     lin = stage.promoter.member.id

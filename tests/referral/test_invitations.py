@@ -3,7 +3,6 @@
 import asyncio
 from datetime import timedelta
 
-import asyncpg
 import pytest
 
 from core import database
@@ -308,10 +307,6 @@ async def test_an_enrolment_of_nobody_s_invitee_counts_for_nobody(embedded: str)
 
 
 @pytest.mark.postgres
-@pytest.mark.xfail(
-    raises=asyncpg.DeadlockDetectedError,
-    reason="`registrations.ensure` locks the inviter before the customer's parked conversions",
-)
 async def test_a_customer_who_registers_while_a_worker_has_its_order_waits_for_nothing_crosswise(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
