@@ -101,7 +101,6 @@ def test_the_commands_are_those_of_the_issue() -> None:
         "replay",
         "recompute",
         "reconcile",
-        "recompute",
         "import",
         "export",
     } == set(COMMANDS)
