@@ -11,7 +11,7 @@ from tests.api.books import counts, everything, on_sqlite_alone
 from tests.client import CONVERSION, ORDER, REFUND, REGISTER, VIEWER, Api
 
 LIBRARY = (
-    *("content_tag", "version_tag", "content_version", "content_slug", "content"),
+    *("content_tag", "version_tag", "version_text", "content_version", "content_slug", "content"),
     *("tag_ancestor", "tag_slug", "tag", "audit_entry"),
 )
 CONTENTS = """{ contents(first: 3) {

@@ -15,7 +15,8 @@ from tests.client import ORDER, Api
 
 CONTENTS = "{ contents { totalCount } }"
 LIBRARY = (
-    *("content_tag", "version_media", "version_tag", "content_version", "content_slug"),
+    *("content_tag", "version_media", "version_tag", "version_text", "content_version"),
+    "content_slug",
     "content",
 )
 
