@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -37,21 +36,8 @@ async def start(
 
 
 async def work(topic: str, clock: Callable[[], datetime]) -> bool:
-    """Claims a job that is due and does all of it, batch by batch; False where there was none.
-
-    Each batch is a transaction that keeps the claim: killed between two of them, another worker
-    goes on with the next one when the lease has ended.
-    """
-    claims = await outbox.claim(topic, clock(), most=1)
-    if not claims:
-        return False
-    try:
-        while await advance(claims, clock()):
-            claims = [replace(each, attempts=1) for each in claims]  # as it stands in the row now
-    except Exception as error:
-        await outbox.give_back(claims, error, clock())
-        raise
-    return True
+    """Does the job that is due, if any, batch by batch; see `jobs.work`."""
+    return await jobs.work(topic, advance, clock)
 
 
 @database.unit_of_work

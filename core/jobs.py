@@ -1,7 +1,8 @@
 """Owns the long work that somebody waits for: how far it is, where it goes on, how it ended."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -106,3 +107,25 @@ def end(job: Job, now: datetime, *, problems: Sequence[str] = ()) -> None:
     job.status = JobStatus.DONE
     tell(job, problems)
     job.ended_at = now
+
+
+async def work(
+    topic: str,
+    advance: Callable[[Sequence[outbox.Claim], datetime], Awaitable[bool]],
+    clock: Callable[[], datetime],
+) -> bool:
+    """Claims a job that is due and does all of it, batch by batch; False where there was none.
+
+    Each `advance` is a transaction that keeps the claim, and says whether there is more: killed
+    between two of them, another worker goes on with the next one when the lease has ended.
+    """
+    claims = await outbox.claim(topic, clock(), most=1)
+    if not claims:
+        return False
+    try:
+        while await advance(claims, clock()):
+            claims = [replace(each, attempts=1) for each in claims]  # as it stands in the row now
+    except Exception as error:
+        await outbox.give_back(claims, error, clock())
+        raise
+    return True
