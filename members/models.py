@@ -88,7 +88,13 @@ class EntryKind(StrEnum):
     """What a transfer was made for."""
 
     ACCRUE = "ACCRUE"  # a commission was earned
+    RELEASE = "RELEASE"  # its hold time is over
+    HOLD = "HOLD"  # it is looked into
+    UNHOLD = "UNHOLD"  # nothing was wrong with it
     REVERSE = "REVERSE"  # a refund took part of it back
+    PAYOUT = "PAYOUT"  # it is sent
+    PAYOUT_FAILED = "PAYOUT_FAILED"  # it came back
+    ADJUST = "ADJUST"  # somebody of finance corrected it
 
 
 class Member(Model):
@@ -440,6 +446,8 @@ class LedgerTransfer(Model):
     to_account_id: int
     amount = fields.BigIntField()  # at least 1
     conversion_id = fields.BigIntField(null=True)  # the business fact, a floor above
+    payout_id = fields.BigIntField(null=True)  # likewise
+    memo = fields.CharField(max_length=300, null=True)  # of an ADJUST
     at = fields.DatetimeField()
 
     class Meta:
@@ -465,3 +473,18 @@ class LedgerEntry(Model):
         table = "ledger_entry"
         indexes = (("account_id", "id"),)
         unique_together = (("transfer", "account"),)
+
+
+class Payee(Model):
+    """Where a member wants to be paid, encrypted."""
+
+    id = fields.BigIntField(primary_key=True)
+    member = fields.OneToOneField("members.Member", related_name="payee", on_delete=fields.RESTRICT)
+    member_id: int
+    sealed = fields.TextField()  # method, name, account and bank
+    fingerprint = fields.CharField(max_length=64)  # keyed: equal for equal accounts
+    updated_at = fields.DatetimeField()
+
+    class Meta:
+        table = "payee"
+        indexes = (("fingerprint",),)
