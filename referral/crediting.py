@@ -120,7 +120,8 @@ def _accrue(book: Casebook, case: Case, promoter_id: int, rule: RewardRule) -> N
         level=LEVEL,
         asset=rule.asset,
         rate_bps=rule.rate_bps,
-        amount=rewards.commission(case.order.amount_minor, rule.rate_bps),
+        amount=rewards.commission(case.order.amount_minor, rule.rate_bps or 0),
+        available_at=case.order.occurred_at,
     )
     case.commissions.append(commission)
     book.commissions.append(commission)

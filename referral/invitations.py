@@ -113,6 +113,7 @@ def verdicts(conversion_id: int, decision: Decision) -> Sequence[TouchVerdict]:
             conversion_id=conversion_id,
             program_id=judged.touch.program_id,
             touch_id=judged.touch.id,
+            promoter_id=judged.touch.promoter_id,
             verdict=judged.verdict,
             detail=judged.detail,
         )

@@ -8,7 +8,7 @@ from core import database
 from core.errors import storable
 from members.models import Asset
 from referral.errors import ProgramNotFound
-from referral.models import ConversionType, Program, RewardRule
+from referral.models import ConversionType, Program, RewardRule, RuleVersion
 
 
 @database.unit_of_work
@@ -27,6 +27,7 @@ async def set_up(
         },
     )
     if made:
+        await RuleVersion.create(program=program, version=1, published_at=now)
         await RewardRule.create(
             program=program,
             version=1,
