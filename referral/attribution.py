@@ -1,156 +1,292 @@
-"""Owns the decision who brought an order. Pure: from its arguments alone, no clock, no database.
+"""Owns the decision who brought a conversion. Pure: from its arguments alone.
 
-The model is LAST_TOUCH: of the touches that count, the latest takes the whole order.
+Every program in which the customer has a touch or a binding is looked at by itself; then, of those
+in one exclusive group that would pay somebody, one decides.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from referral.models import Verdict
+from referral import eligibility, rewards
+from referral.evidence import Bond, Event, Promoter, Terms, Touch, time, visits
+from referral.models import AttributionModel, BindingMode, Verdict
+from referral.rewards import Receiver, Reward
+from referral.shares import WHOLE_PPM, shares
 
-VISIT = timedelta(minutes=30)
-WHOLE_PPM = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Touch:
-    """A click as the decision sees it. A mailbox of None is nobody's."""
-
-    id: int
-    link_id: int
-    program_id: int
-    promoter_id: int
-    promoter_mailbox: str | None
-    visitor: str
-    touched_at: datetime
-    bot_reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a program brings to the decision; `pays` when a rule rewards this conversion."""
-
-    window_days: int
-    pays: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Customer:
-    """Who bought."""
-
-    member_id: int
-    mailbox: str | None
+OTHER_PROGRAM = "another program of its group decides"
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A touch, its verdict and the reason in words."""
+    """A touch, or a binding where that is None, its verdict and the reason in words."""
 
-    touch: Touch
+    program_id: int
+    promoter_id: int
+    touch: Touch | None
     verdict: Verdict
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class Credit:
-    """That the promoter brought the conversion, through this link."""
+class Share:
+    """That a promoter brought the conversion, or a part of it; at level 2, their child did."""
 
-    touch: Touch
+    program_id: int
+    promoter_id: int
+    level: int
     weight_ppm: int
+    link_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Who brought it, at most one per program, and every touch with its verdict in time order."""
+    """Who brought it and what they get, by program, whom the customer is bound to from now on, and
+    everything that was looked at with its verdict: programs by id, a binding first, then touches in
+    time order."""
 
-    credits: Sequence[Credit]
+    shares: Sequence[Share]
+    rewards: Sequence[tuple[Share, Reward]]
+    bonds: Sequence[tuple[int, int]]  # program and promoter
     judged: Sequence[Judged]
 
 
-def visits(touches: Iterable[Touch]) -> Sequence[Touch]:
-    """The touches that open a visit, in time order.
+@dataclass(slots=True)
+class _Look:
+    """One program while it is looked at."""
 
-    Clicks of one visitor on one link within 30 minutes of the first are one visit, whose touch is
-    the first; people and bots are kept apart.
-    """
-    opened: dict[tuple[str, int, bool], datetime] = {}
-    firsts = []
-    for touch in sorted(touches, key=lambda each: (each.touched_at, each.id)):
-        series = (touch.visitor, touch.link_id, touch.bot_reason is None)
-        since = opened.get(series)
-        if since is None or touch.touched_at - since > VISIT:
-            opened[series] = touch.touched_at
-            firsts.append(touch)
-    return firsts
+    program_id: int
+    terms: Terms
+    visits: Sequence[Touch]
+    refused: Mapping[int, Judged]
+    bond: Bond | None  # the active one; None while it sleeps
+    bound: bool  # whether there is one, asleep or not
+    bond_refusal: Judged | None
+    weights: Mapping[int, int]  # by touch, of the eligible ones
+    shares: list[Share] = field(default_factory=list)
+    rewards: list[tuple[Share, Reward]] = field(default_factory=list)
+    decides: bool = True  # no other program of its group does
+
+    @property
+    def eligible(self) -> Sequence[Touch]:
+        return [touch for touch in self.visits if touch.id not in self.refused]
 
 
 def decide(
-    customer: Customer,
-    occurred_at: datetime,
+    event: Event,
     touches: Iterable[Touch],
     terms: Mapping[int, Terms],
+    promoters: Mapping[int, Promoter],
 ) -> Decision:
-    """Judges every touch of the customer for a conversion at `occurred_at`.
+    """Judges every touch and every binding of the customer.
 
-    `terms` holds the terms of every program that a touch belongs to. One order is never paid by
-    two programs: of those that pay, the one whose latest eligible touch is newest decides.
+    `terms` holds the terms of every program that one of them belongs to, `promoters` everybody who
+    is named by one, with their parents.
     """
-    looked_at = visits(touches)
+    looked_at = visits(touches, event.typed)
+    looks = [
+        _look(event, program_id, terms[program_id], looked_at, promoters)
+        for program_id in sorted({each.program_id for each in looked_at} | {*event.bonds})
+    ]
+    for look in looks:
+        _share(event, look, promoters)
+    _exclude(looks)
+    return Decision(
+        shares=[share for look in looks if look.decides for share in look.shares],
+        rewards=[each for look in looks if look.decides for each in look.rewards],
+        bonds=[bond for look in looks if look.decides for bond in _new_bond(event, look)],
+        judged=[judged for look in looks for judged in _judged(event, look)],
+    )
+
+
+def _look(
+    event: Event,
+    program_id: int,
+    terms: Terms,
+    looked_at: Sequence[Touch],
+    promoters: Mapping[int, Promoter],
+) -> _Look:
+    """What of the program counts: an active binding, or else the eligible touches."""
+    own = [touch for touch in looked_at if touch.program_id == program_id]
     refused = {
-        touch.id: refusal
-        for touch in looked_at
-        if (refusal := _refusal(customer, occurred_at, touch, terms[touch.program_id]))
+        touch.id: Judged(program_id, touch.promoter_id, touch, *refusal)
+        for touch in own
+        if (refusal := eligibility.of_touch(event, terms, promoters[touch.promoter_id], touch))
     }
-    latest: dict[int, Touch] = {}
-    for touch in looked_at:
-        if touch.id not in refused:
-            latest[touch.program_id] = touch
-    payer = _payer(latest, terms)
-    judged = [
-        refused.get(touch.id) or _ranking(touch, latest[touch.program_id], payer, terms)
-        for touch in looked_at
-    ]
-    credits = [
-        Credit(touch, WHOLE_PPM)
-        for program_id, touch in sorted(latest.items())
-        if payer is None or program_id == payer or not terms[program_id].pays
-    ]
-    return Decision(credits, judged)
+    bound = next(
+        (each for each in event.bonds.get(program_id, ()) if eligibility.holds(each, event)), None
+    )
+    bond, bond_refusal = None, None
+    if bound and not eligibility.suspended(event, program_id, promoters[bound.promoter_id]):
+        bond = bound
+        no = eligibility.of_program(event, terms) or eligibility.of_promoter(
+            event, promoters[bound.promoter_id]
+        )
+        no = no or eligibility.of_customer(event, terms)
+        bond_refusal = no and Judged(program_id, bond.promoter_id, None, *no)
+    eligible = [touch for touch in own if touch.id not in refused]
+    weights = {} if bond else _weights(event, terms, eligible)
+    return _Look(program_id, terms, own, refused, bond, bound is not None, bond_refusal, weights)
 
 
-def _payer(latest: Mapping[int, Touch], terms: Mapping[int, Terms]) -> int | None:
-    paying = [touch for program_id, touch in latest.items() if terms[program_id].pays]
-    newest = max(paying, key=lambda touch: (touch.touched_at, touch.id), default=None)
-    return newest and newest.program_id
+def _weights(event: Event, terms: Terms, eligible: Sequence[Touch]) -> Mapping[int, int]:
+    """What each eligible touch has of the whole; a typed code takes it all."""
+    if not eligible:
+        return {}
+    if any(touch.id == event.typed for touch in eligible):
+        return {event.typed or 0: WHOLE_PPM}
+    parts = shares(terms.model, [event.occurred_at - touch.touched_at for touch in eligible])
+    return {touch.id: part for touch, part in zip(eligible, parts, strict=True)}
 
 
-def _refusal(
-    customer: Customer, occurred_at: datetime, touch: Touch, terms: Terms
-) -> Judged | None:
-    """Why the touch cannot count at all, or None when it is eligible."""
-    if touch.bot_reason is not None:
-        return Judged(touch, Verdict.BOT, f"not a person: {touch.bot_reason}")
-    if touch.promoter_id == customer.member_id:
-        return Judged(touch, Verdict.SELF_REFERRAL, "the promoter is the customer")
-    if customer.mailbox is not None and touch.promoter_mailbox == customer.mailbox:
-        return Judged(touch, Verdict.SELF_REFERRAL, "promoter and customer share a mailbox")
-    age = occurred_at - touch.touched_at
-    if age < timedelta(0):
-        return Judged(touch, Verdict.OUTSIDE_WINDOW, f"touched {-age} after the conversion")
-    if age > timedelta(days=terms.window_days):
-        detail = f"touched {age} before; the window is {terms.window_days} days"
-        return Judged(touch, Verdict.OUTSIDE_WINDOW, detail)
-    return None
+# ---- who gets what
 
 
-def _ranking(touch: Touch, latest: Touch, payer: int | None, terms: Mapping[int, Terms]) -> Judged:
+def _share(event: Event, look: _Look, promoters: Mapping[int, Promoter]) -> None:
+    """Fills in who brought it in this program, and what the rules give them."""
+    firsts = [*_first_level(look)]
+    look.shares += firsts
+    if event.amount is None:
+        return
+    rules, whole = look.terms.rules, event.amount
+    receivers = [Receiver(each.promoter_id, promoters[each.promoter_id].roles) for each in firsts]
+    weights = [each.weight_ppm for each in firsts]
+    of = {each.promoter_id: each for each in firsts}
+    for reward in rewards.rewards(rules, whole, 1, weights, receivers):
+        look.rewards.append((of[reward.promoter_id], reward))
+    parents = [_parent(event, look.program_id, each, promoters) for each in firsts]
+    gained = [*rewards.rewards(rules, whole, 2, weights, parents)]
+    for promoter_id in dict.fromkeys(reward.promoter_id for reward in gained):
+        weight = sum(
+            weight
+            for weight, parent in zip(weights, parents, strict=True)
+            if parent and parent.promoter_id == promoter_id
+        )
+        second = Share(look.program_id, promoter_id, 2, weight, None)
+        look.shares.append(second)
+        look.rewards += [(second, each) for each in gained if each.promoter_id == promoter_id]
+
+
+def _first_level(look: _Look) -> Iterator[Share]:
+    """The promoters in the order of their first touch that counts; touches of one add up."""
+    if look.bond is not None:
+        if look.bond_refusal is None:
+            promoter_id = look.bond.promoter_id
+            own = [touch.link_id for touch in look.eligible if touch.promoter_id == promoter_id]
+            link_id = own[-1] if own else None
+            yield Share(look.program_id, promoter_id, 1, WHOLE_PPM, link_id)
+        return
+    counted = [touch for touch in look.eligible if look.weights.get(touch.id)]
+    for promoter_id in dict.fromkeys(touch.promoter_id for touch in counted):
+        own = [touch for touch in counted if touch.promoter_id == promoter_id]
+        weight = sum(look.weights[touch.id] for touch in own)
+        yield Share(look.program_id, promoter_id, 1, weight, own[-1].link_id)
+
+
+def _parent(
+    event: Event, program_id: int, child: Share, promoters: Mapping[int, Promoter]
+) -> Receiver | None:
+    """The parent at level 2, if there is one that passes the checks of level 1."""
+    parent_id = promoters[child.promoter_id].parents.get(program_id)
+    if parent_id is None:
+        return None
+    parent = promoters[parent_id]
+    no = eligibility.of_suspension(event, program_id, parent) or eligibility.of_promoter(
+        event, parent
+    )
+    return None if no else Receiver(parent_id, parent.roles)
+
+
+def _exclude(looks: Sequence[_Look]) -> None:
+    """Of the programs of one group that would pay somebody, the one with the oldest active binding
+    decides, else the one whose latest eligible touch is newest."""
+    groups: dict[str, list[_Look]] = {}
+    for look in looks:
+        if look.rewards and look.terms.group is not None:
+            groups.setdefault(look.terms.group, []).append(look)
+    for group in groups.values():
+        bound = {look.program_id: look.bond.bound_at for look in group if look.bond is not None}
+        if bound:
+            winner = min(bound, key=lambda each: (bound[each], each))
+        else:
+            winner = max(group, key=lambda look: time(look.eligible[-1])).program_id
+        for look in group:
+            look.decides = look.program_id == winner
+
+
+def _new_bond(event: Event, look: _Look) -> Iterator[tuple[int, int]]:
+    """The promoter whom the customer is bound to from now on: the largest share, the later touch
+    on a tie. None while there is a binding, and none where that only sleeps."""
+    if look.bound or event.customer.member_id is None:
+        return
+    if event.binds is BindingMode.NONE or look.terms.binding is not event.binds:
+        return
+    latest = {touch.promoter_id: time(touch) for touch in look.eligible}
+    firsts = [share for share in look.shares if share.level == 1]
+    if firsts:
+        best = max(firsts, key=lambda share: (share.weight_ppm, latest[share.promoter_id]))
+        yield look.program_id, best.promoter_id
+
+
+# ---- the explanation
+
+
+def _judged(event: Event, look: _Look) -> Iterator[Judged]:
+    paid = {reward.promoter_id for share, reward in look.rewards if share.level == 1}
+    if look.bond is not None:
+        yield look.bond_refusal or Judged(
+            look.program_id, look.bond.promoter_id, None, *_of_bond(event, look, look.bond, paid)
+        )
+    for touch in look.visits:
+        yield look.refused.get(touch.id) or Judged(
+            look.program_id, touch.promoter_id, touch, *_ranking(event, look, touch, paid)
+        )
+
+
+def _of_bond(event: Event, look: _Look, bond: Bond, paid: set[int]) -> tuple[Verdict, str]:
+    if not look.decides:
+        return Verdict.OTHER_PROGRAM, OTHER_PROGRAM
+    if bond.promoter_id not in paid:
+        return Verdict.NO_RULE, _unpaid(event)
+    return Verdict.CREDITED, f"bound since {bond.bound_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _ranking(event: Event, look: _Look, touch: Touch, paid: set[int]) -> tuple[Verdict, str]:
     """The verdict of an eligible touch among the others."""
-    pays = terms[touch.program_id].pays
-    if pays and touch.program_id != payer:
-        return Judged(touch, Verdict.OTHER_PROGRAM, "another program has the newer touch")
-    if touch is not latest:
-        return Judged(touch, Verdict.SUPERSEDED, "a later touch took its place")
-    if not pays:
-        return Judged(touch, Verdict.NO_RULE, "no rule of the program rewards this")
-    return Judged(touch, Verdict.CREDITED, "the last touch before the conversion")
+    if look.bond is not None and touch.promoter_id != look.bond.promoter_id:
+        return Verdict.BOUND_TO_OTHER, "the customer is bound to another promoter"
+    if not look.decides:
+        return Verdict.OTHER_PROGRAM, OTHER_PROGRAM
+    if look.bond is not None:
+        return Verdict.SUPERSEDED, "the binding to the same promoter decided"
+    weight = look.weights.get(touch.id, 0)
+    if weight == 0:
+        return Verdict.SUPERSEDED, _why_not(event, look)
+    if touch.promoter_id not in paid:
+        return Verdict.NO_RULE, _unpaid(event)
+    if weight == WHOLE_PPM:
+        typed = touch.id == event.typed
+        return Verdict.CREDITED, "its code was typed" if typed else _WHOLE[look.terms.model]
+    return Verdict.CREDITED, f"{weight / 10_000:g} % by {look.terms.model}"
+
+
+_WHOLE = {
+    AttributionModel.LAST_TOUCH: "the last touch before the conversion",
+    AttributionModel.FIRST_TOUCH: "the first touch within the window",
+    AttributionModel.LINEAR: "the only touch that counts",
+    AttributionModel.POSITION_BASED: "the only touch that counts",
+    AttributionModel.TIME_DECAY: "the only touch that counts",
+}
+
+
+def _why_not(event: Event, look: _Look) -> str:
+    if event.typed in look.weights:
+        return "a code was typed"
+    if look.terms.model is AttributionModel.FIRST_TOUCH:
+        return "an earlier touch took its place"
+    return "a later touch took its place"
+
+
+def _unpaid(event: Event) -> str:
+    if event.amount is None:
+        return "an order of zero earns nothing"
+    return "no rule of the program rewards this"
