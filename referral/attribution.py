@@ -59,7 +59,7 @@ class _Look:
     visits: Sequence[Touch]
     refused: Mapping[int, Judged]
     bond: Bond | None  # the active one; None while it sleeps
-    bound: bool  # whether there is one, asleep or not
+    claimed: bool  # whether there is one, asleep or still to begin
     bond_refusal: Judged | None
     weights: Mapping[int, int]  # by touch, of the eligible ones
     shares: list[Share] = field(default_factory=list)
@@ -112,20 +112,22 @@ def _look(
         for touch in own
         if (refusal := eligibility.of_touch(event, terms, promoters[touch.promoter_id], touch))
     }
-    bound = next(
-        (each for each in event.bonds.get(program_id, ()) if eligibility.holds(each, event)), None
-    )
-    bond, bond_refusal = None, None
-    if bound and not eligibility.suspended(event, program_id, promoters[bound.promoter_id]):
-        bond = bound
-        no = eligibility.of_program(event, terms) or eligibility.of_promoter(
-            event, promoters[bound.promoter_id]
+    bonds = event.bonds.get(program_id, ())
+    bond = next((each for each in bonds if eligibility.holds(each, event)), None)
+    if bond and eligibility.suspended(event, program_id, promoters[bond.promoter_id]):
+        bond = None
+    no = None
+    if bond is not None:
+        no = (
+            eligibility.of_program(event, terms)
+            or eligibility.of_promoter(event, promoters[bond.promoter_id])
+            or eligibility.of_customer(event, terms)
         )
-        no = no or eligibility.of_customer(event, terms)
-        bond_refusal = no and Judged(program_id, bond.promoter_id, None, *no)
+    refused_bond = Judged(program_id, bond.promoter_id, None, *no) if bond and no else None
+    claimed = any(each.ends_at is None or event.occurred_at < each.ends_at for each in bonds)
     eligible = [touch for touch in own if touch.id not in refused]
     weights = {} if bond else _weights(event, terms, eligible)
-    return _Look(program_id, terms, own, refused, bond, bound is not None, bond_refusal, weights)
+    return _Look(program_id, terms, own, refused, bond, claimed, refused_bond, weights)
 
 
 def _weights(event: Event, terms: Terms, eligible: Sequence[Touch]) -> Mapping[int, int]:
@@ -216,7 +218,7 @@ def _exclude(looks: Sequence[_Look]) -> None:
 def _new_bond(event: Event, look: _Look) -> Iterator[tuple[int, int]]:
     """The promoter whom the customer is bound to from now on: the largest share, the later touch
     on a tie. None while there is a binding, and none where that only sleeps."""
-    if look.bound or event.customer.member_id is None:
+    if look.claimed or event.customer.member_id is None:
         return
     if event.binds is BindingMode.NONE or look.terms.binding is not event.binds:
         return

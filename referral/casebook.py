@@ -7,25 +7,29 @@ from datetime import datetime
 from typing import Any
 
 from tortoise.expressions import Q
-from tortoise.functions import Sum
+from tortoise.functions import Min
 from tortoise.models import Model
 
 from core import database
 from members import identity, ledger
 from members.ledger import Transfer
-from members.models import Asset, CustomerRef, Member
+from members.models import Asset, CustomerRef
 from members.standings import Standings
-from referral import attribution, programs, touches
+from referral import dossier, touches
+from referral.dossier import Dossier
 from referral.models import (
     Attribution,
+    Binding,
     Commission,
     Conversion,
     ConversionStatus,
     ConversionType,
-    RewardRule,
+    Enrollment,
     TouchVerdict,
+    Visitor,
 )
 
+REGISTRATION = ConversionType.REGISTRATION
 DECIDED_REFUND = (ConversionStatus.CREDITED, ConversionStatus.NOT_CREDITED)
 
 OrderKey = tuple[str, str]  # source and external id
@@ -37,12 +41,13 @@ class CustomerNamed(Exception):
 
 @dataclass(slots=True)
 class Case:
-    """An order or a fee with what hangs on it."""
+    """What may be credited, with what hangs on it."""
 
     order: Conversion
     refunded_minor: int = 0  # by refunds decided so far
     commissions: list[Commission] = field(default_factory=list)
-    waiting: list[Conversion] = field(default_factory=list)  # parked refunds, oldest first
+    refunds: list[Conversion] = field(default_factory=list)  # decided ones, oldest first
+    waiting: list[Conversion] = field(default_factory=list)  # parked ones, oldest first
 
 
 class Casebook:
@@ -56,14 +61,13 @@ class Casebook:
         self.now = now
         self.batch: Mapping[int, Conversion] = {}
         self.cases: dict[OrderKey, Case] = {}
-        self.members: Mapping[int, Member] = {}
-        self.touches: Mapping[int, Sequence[attribution.Touch]] = {}
-        self.rules: Mapping[tuple[int, ConversionType], Sequence[RewardRule]] = {}
-        self.window_days: Mapping[int, int] = {}
-        self.fees: dict[int, Case] = {}
+        self.dossier = Dossier()
+        self.others: dict[int, Case] = {}  # what no shop calls an order, by id
+        self.promoted_at: Mapping[int, datetime | None] = {}  # of members whose turn comes late
         self.standings = Standings.of_nobody(now)
         self.attributions: list[Attribution] = []
         self.verdicts: list[TouchVerdict] = []
+        self.bindings: list[Binding] = []
         self.commissions: list[Commission] = []
         self.transfers: list[Transfer] = []
         self._changed: dict[int, Conversion] = {}
@@ -72,16 +76,22 @@ class Casebook:
     @classmethod
     async def load(cls, conversion_ids: Sequence[int], now: datetime) -> "Casebook":
         """Reads all that the batch needs, under the locks that keep it true until the end."""
-        book = cls(now)
         locked = await _lock(conversion_ids)
-        batch = Conversion.filter(id__in=conversion_ids).order_by("id").select_for_update()
-        book.batch = {each.id: each for each in await batch}
-        if not _locks(book.batch.values()) <= locked:
+        batch = await Conversion.filter(id__in=conversion_ids).order_by("id").select_for_update()
+        if not _locks(batch) <= locked:
             raise CustomerNamed
+        return await cls.of(batch, now)
+
+    @classmethod
+    async def of(cls, batch: Iterable[Conversion], now: datetime) -> "Casebook":
+        """The same for conversions that nobody else can know of yet."""
+        book = cls(now)
+        book.batch = {each.id: each for each in batch}
         await book._load_cases()
         await book._load_parked_refunds()
         await book._load_history()
         await book._name_customers()
+        await book._name_visitors()
         await book._load_customers()
         return book
 
@@ -90,8 +100,8 @@ class Casebook:
         for each in self.batch.values():
             if each.type is ConversionType.ORDER:
                 self.cases[key_of(each)] = Case(each)
-            elif each.type is ConversionType.FEE:
-                self.fees[each.id] = Case(each)
+            elif each.type is not ConversionType.REFUND:
+                self.others[each.id] = Case(each)
         missing = {key for each in self.batch.values() if (key := order_key(each))} - {*self.cases}
         if not missing:
             return
@@ -117,24 +127,25 @@ class Casebook:
         """What was decided about the orders before: commissions, and the sum of their refunds."""
         decided = {
             case.order.id: case
-            for case in self.cases.values()
+            for case in (*self.cases.values(), *self.others.values())
             if case.order.status is not ConversionStatus.PENDING
         }
         if not decided:
             return
-        for commission in await Commission.filter(conversion_id__in=list(decided)).order_by("id"):
+        taken = Commission.filter(conversion_id__in=list(decided)).order_by("id")
+        for commission in await taken.select_for_update():
             decided[commission.conversion_id].commissions.append(commission)
-        sums = (
-            Conversion.filter(order_id__in=list(decided), status__in=DECIDED_REFUND)
-            .group_by("order_id")
-            .annotate(total=Sum("amount_minor"))
-            .values_list("order_id", "total")
-        )
-        for order_id, total in await sums:
-            decided[order_id].refunded_minor = int(total)
+        refunds = Conversion.filter(order_id__in=list(decided), status__in=DECIDED_REFUND)
+        for refund in await refunds.order_by("occurred_at", "id"):
+            case = decided[refund.order_id or 0]
+            case.refunded_minor += refund.amount_minor
+            case.refunds.append(self.batch.get(refund.id, refund))
 
     def _everyone(self) -> Sequence[Conversion]:
         return [*self.batch.values(), *(case.order for case in self.cases.values())]
+
+    def _reopened(self) -> Sequence[Conversion]:
+        return [each for each in self.batch.values() if each.reopened_at is not None]
 
     async def _name_customers(self) -> None:
         """Fills in the members behind shops' customers that were linked since."""
@@ -150,49 +161,58 @@ class Casebook:
         for each in unnamed:
             each.member_id = known.get((each.source, each.customer_ref))
 
+    async def _name_visitors(self) -> None:
+        """Likewise the members behind visitors that were joined since."""
+        unnamed = [each for each in self._everyone() if each.member_id is None and each.visitor]
+        if not unnamed:
+            return
+        joined = Visitor.filter(id__in={each.visitor for each in unnamed})
+        known = dict(await joined.values_list("id", "member_id"))
+        for each in unnamed:
+            each.member_id = known.get(each.visitor)
+
     async def _load_customers(self) -> None:
         """Where the customers stand, and what led them here."""
-        ids = {each.member_id for each in self._everyone() if each.member_id is not None}
-        if not ids:
+        customers = {dossier.customer(each) for each in self._everyone()} - {None}
+        if not customers:
             return
-        self.members = await Member.in_bulk(ids, "id")
-        self.touches = await touches.by_member(ids)
-        program_ids = {each.program_id for some in self.touches.values() for each in some}
-        if program_ids:
-            found = await programs.by_id(program_ids)
-            self.window_days = {each.id: each.window_days for each in found.values()}
-            self.rules = await programs.rules(program_ids)
-        self.standings = await Standings.load(ids | self._point_earners(), self.now)
+        self.dossier = await dossier.read(each for each in customers if each is not None)
+        members = {each for each in customers if isinstance(each, int)}
+        earners = members | self._point_earners() | self._inviters()
+        if earners:
+            self.standings = await Standings.load(earners, self.now)
+        registered = [each for each in self._reopened() if each.type is REGISTRATION]
+        if registered:
+            self.promoted_at = await _promoted_at([each.member_id or 0 for each in registered])
+
+    def _inviters(self) -> set[int]:
+        """Whoever may turn out to have invited somebody."""
+        registrations = [each for each in self.batch.values() if each.type is REGISTRATION]
+        return {
+            touch.promoter_id for each in registrations for touch in self.dossier.touches_of(each)
+        }
 
     def _point_earners(self) -> set[int]:
         """Whoever may earn points by this batch, or lose some: their tiers may move too."""
-        paying = {
-            program_id
-            for (program_id, _), rules in self.rules.items()
-            if any(rule.asset is Asset.POINTS for rule in rules)
-        }
-        promoters = {
-            touch.promoter_id
-            for some in self.touches.values()
-            for touch in some
-            if touch.program_id in paying
-        }
+        paying = any(
+            rule.asset is Asset.POINTS
+            for program in self.dossier.programs.values()
+            for rules in program.rules.values()
+            for rule in rules
+        )
+        promoters = {*self.dossier.promoters} if paying else set[int]()
         return promoters | {
             commission.promoter_id
-            for case in self.cases.values()
+            for case in (*self.cases.values(), *self.others.values())
             for commission in case.commissions
             if commission.asset is Asset.POINTS
         }
 
-    def case_of(self, payment: Conversion) -> Case:
-        """The case of an order or a fee of the batch."""
-        if payment.type is ConversionType.FEE:
-            return self.fees[payment.id]
-        return self.cases[key_of(payment)]
-
-    def rules_for(self, program_id: int, kind: ConversionType) -> Sequence[RewardRule]:
-        """What the program pays for a conversion of this kind."""
-        return self.rules.get((program_id, kind), ())
+    def case_of(self, conversion: Conversion) -> Case:
+        """The case of what may be credited."""
+        if conversion.type is ConversionType.ORDER:
+            return self.cases[key_of(conversion)]
+        return self.others[conversion.id]
 
     def changed(self, conversion: Conversion) -> None:
         """Has the conversion written by `save`."""
@@ -205,15 +225,18 @@ class Casebook:
 
     async def save(self) -> None:
         """Writes what was decided; the balances last, since everybody waits for those."""
+        if reopened := [each.id for each in self._reopened()]:
+            await TouchVerdict.filter(conversion_id__in=reopened).delete()
         await _insert(Attribution, self.attributions)
         await _insert(TouchVerdict, self.verdicts)
+        await _bind(self.bindings)
         await _insert(Commission, self.commissions)
         if self._reduced:
             await Commission.bulk_update(list(self._reduced.values()), ["reversed"])
         if self._changed:
             await Conversion.bulk_update(
                 [self._changed[each] for each in sorted(self._changed)],
-                ["status", "member_id", "order_id", "refunded_minor"],
+                ["status", "member_id", "order_id", "refunded_minor", "reopened_at"],
             )
         await self.standings.save()
         await ledger.post(self.transfers, self.now)
@@ -241,10 +264,28 @@ async def _lock(conversion_ids: Sequence[int]) -> set[str]:
 def _locks(conversions: Iterable[Conversion]) -> set[str]:
     names = set()
     for each in conversions:
-        names.add(f"order:{each.source}:{each.order_external_id or each.external_id}")
+        if each.type in (ConversionType.ORDER, ConversionType.REFUND):
+            names.add(f"order:{each.source}:{each.order_external_id or each.external_id}")
+        if each.visitor is not None:
+            names.add(touches.visitor_lock(each.visitor))
         if each.customer_ref is not None:
             names.add(identity.customer_lock(each.source, each.customer_ref))
     return names
+
+
+async def _promoted_at(member_ids: Sequence[int]) -> Mapping[int, datetime | None]:
+    """When each first enrolled as a promoter, if they did."""
+    rows = Enrollment.filter(member_id__in=member_ids).group_by("member_id")
+    return dict(await rows.annotate(first=Min("created_at")).values_list("member_id", "first"))
+
+
+async def _bind(bindings: Sequence[Binding]) -> None:
+    """Makes new bindings, in place of those of the same customers that have come to their end."""
+    for each in bindings:
+        await Binding.filter(active_key=each.active_key, ends_at__lte=each.bound_at).update(
+            active_key=None
+        )
+    await _insert(Binding, bindings)
 
 
 async def _insert(table: type[Model], rows: Sequence[Any]) -> None:

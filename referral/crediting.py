@@ -5,22 +5,25 @@ they came in, and written at once (see `Casebook`).
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from core import database, outbox
-from members.identity import mailbox
 from members.ledger import AccountRef, Transfer
 from members.models import Account, Asset, EntryKind
-from referral import attribution, conversions, invitations, rewards
+from members.standings import Standings
+from referral import attribution, conversions, rewards
+from referral.attribution import Decision, Judged, Share
 from referral.casebook import Case, Casebook, order_key
-from referral.invitations import LEVEL
 from referral.models import (
+    Attribution,
+    Binding,
     Commission,
     Conversion,
     ConversionStatus,
     ConversionType,
-    RewardRule,
+    TouchVerdict,
 )
+from referral.rewards import Reward
 
 
 async def work(now: datetime) -> bool:
@@ -55,78 +58,154 @@ async def credit(claims: Sequence[outbox.Claim], now: datetime) -> None:
     await book.save()
 
 
+async def credit_now(conversion: Conversion, now: datetime) -> None:
+    """Decides what happens here and not in a shop, in the unit of work that makes it."""
+    book = await Casebook.of([conversion], now)
+    decide(book, conversion)
+    await book.save()
+
+
 def decide(book: Casebook, conversion: Conversion) -> None:
     """Decides one conversion of the batch, unless that has happened before."""
-    if conversion.status is not ConversionStatus.PENDING:
+    if conversion.reopened_at is not None:
+        _decide_again(book, book.case_of(conversion))
+    elif conversion.status is not ConversionStatus.PENDING:
         return
-    if conversion.type is ConversionType.REFUND:
+    elif conversion.type is ConversionType.REFUND:
         _decide_refund(book, conversion)
     else:
-        _decide_payment(book, book.case_of(conversion))
+        _decide_case(book, book.case_of(conversion))
 
 
-def _decide_payment(book: Casebook, case: Case) -> None:
-    """An order or a fee: counts for who paid it, and is credited to whoever brought them."""
+def _decide_case(book: Casebook, case: Case) -> None:
+    """Counts for the customer, and is credited to whoever brought them."""
     order = case.order
-    if order.member_id is None:
+    if order.member_id is None and not book.dossier.touches_of(order):
         _set(book, order, ConversionStatus.PARKED)
         return
-    _count(book, order, order.member_id)
-    _attribute(book, case, order.member_id)
-    credited = ConversionStatus.CREDITED if case.commissions else ConversionStatus.NOT_CREDITED
-    _set(book, order, credited)
+    if order.member_id is not None:
+        count(book.standings, order, order.member_id)
+    _attribute(book, case)
+    if order.type is ConversionType.PROMOTION:
+        book.standings.promote(order.member_id or 0, order.occurred_at)
     for refund in case.waiting:
         _refund_order(book, case, refund)
 
 
-def _count(book: Casebook, payment: Conversion, member_id: int) -> None:
+def _decide_again(book: Casebook, case: Case) -> None:
+    """Attributes what had no eligible touch, once there is one: what it counted for stays, and its
+    refunds take back what they would have."""
+    order = case.order
+    order.reopened_at = None
+    book.changed(order)
+    if order.status is not ConversionStatus.NOT_CREDITED or case.commissions:
+        return
+    _attribute(book, case)
+    case.refunded_minor = 0
+    for refund in case.refunds:
+        _take_back(book, case, refund)
+
+
+def count(standings: Standings, payment: Conversion, member_id: int) -> None:
+    """Books what the member paid, or got back, in their standing."""
     amount, at = payment.amount_minor, payment.occurred_at
     if amount == 0:
         return
     if payment.type is ConversionType.FEE:
-        book.standings.add_fee(member_id, amount, payment.id, at, payment.plan)
+        standings.add_fee(member_id, amount, payment.id, at, payment.plan)
+    elif payment.type is ConversionType.REFUND:
+        standings.add_spend(member_id, -amount, payment.id, at)
     else:
-        book.standings.add_spend(member_id, amount, payment.id, at)
+        standings.add_spend(member_id, amount, payment.id, at)
 
 
-def _attribute(book: Casebook, case: Case, member_id: int) -> None:
-    """Finds who brought the order, keeps why, and books what they get for it."""
+def _attribute(book: Casebook, case: Case) -> None:
+    """Finds who brought it, keeps why, and books what they get for it."""
     order = case.order
-    paid = order.amount_minor > 0
+    event, terms = book.dossier.event(order, _first_order_at(book, order))
     decision = attribution.decide(
-        attribution.Customer(member_id, mailbox(book.members[member_id].email)),
-        order.occurred_at,
-        book.touches[member_id],
-        {
-            program_id: attribution.Terms(
-                days, pays=paid and bool(book.rules_for(program_id, order.type))
-            )
-            for program_id, days in book.window_days.items()
-        },
+        event, book.dossier.touches_of(order), terms, book.dossier.promoters
     )
-    book.verdicts += invitations.verdicts(order.id, decision)
-    book.attributions += invitations.attributions(order.id, decision)
-    for credit in decision.credits:
-        for rule in book.rules_for(credit.touch.program_id, order.type) if paid else ():
-            _accrue(book, case, credit.touch.promoter_id, rule)
+    book.verdicts += [_verdict(order, judged) for judged in decision.judged]
+    book.attributions += [_attribution(order, share) for share in decision.shares]
+    for program_id, promoter_id in decision.bonds:
+        book.bindings.append(_binding(book, order, program_id, promoter_id))
+    for share, reward in decision.rewards:
+        _accrue(book, case, share, reward)
+    if order.type is ConversionType.REGISTRATION:
+        _invite(book, order, decision)
+    credited = ConversionStatus.CREDITED if case.commissions else ConversionStatus.NOT_CREDITED
+    _set(book, order, credited)
 
 
-def _accrue(book: Casebook, case: Case, promoter_id: int, rule: RewardRule) -> None:
-    commission = Commission(
-        conversion_id=case.order.id,
-        program_id=rule.program_id,
+def _first_order_at(book: Casebook, order: Conversion) -> datetime | None:
+    if order.member_id is not None:
+        return book.standings.first_order_at(order.member_id)
+    return book.dossier.first_orders.get(order.visitor or "")
+
+
+def _invite(book: Casebook, registration: Conversion, decision: Decision) -> None:
+    """Whoever a registration is attributed to has invited the member, each once."""
+    invitee_id, at = registration.member_id or 0, registration.occurred_at
+    for inviter_id in sorted({each.promoter_id for each in decision.shares if each.level == 1}):
+        book.standings.invite(
+            inviter_id, invitee_id, at, promoted_at=book.promoted_at.get(invitee_id)
+        )
+
+
+def _verdict(order: Conversion, judged: Judged) -> TouchVerdict:
+    return TouchVerdict(
+        conversion_id=order.id,
+        program_id=judged.program_id,
+        touch_id=judged.touch and judged.touch.id,
+        promoter_id=judged.promoter_id,
+        verdict=judged.verdict,
+        detail=judged.detail,
+    )
+
+
+def _attribution(order: Conversion, share: Share) -> Attribution:
+    return Attribution(
+        conversion_id=order.id,
+        program_id=share.program_id,
+        promoter_id=share.promoter_id,
+        link_id=share.link_id,
+        level=share.level,
+        weight_ppm=share.weight_ppm,
+    )
+
+
+def _binding(book: Casebook, order: Conversion, program_id: int, promoter_id: int) -> Binding:
+    bond = book.dossier.bind(order, program_id, promoter_id)
+    return Binding(
+        program_id=program_id,
+        member_id=order.member_id,
         promoter_id=promoter_id,
+        bound_at=bond.bound_at,
+        ends_at=bond.ends_at,
+        active_key=f"{program_id}:{order.member_id}",
+    )
+
+
+def _accrue(book: Casebook, case: Case, share: Share, reward: Reward) -> None:
+    order, rule = case.order, reward.rule
+    held_for = timedelta(days=book.dossier.programs[share.program_id].hold_days)
+    commission = Commission(
+        conversion_id=order.id,
+        program_id=share.program_id,
+        promoter_id=share.promoter_id,
         rule_id=rule.id,
-        level=LEVEL,
+        level=share.level,
         asset=rule.asset,
         rate_bps=rule.rate_bps,
-        amount=rewards.commission(case.order.amount_minor, rule.rate_bps or 0),
-        available_at=case.order.occurred_at,
+        fixed_amount=rule.amount,
+        amount=reward.amount,
+        available_at=order.occurred_at + held_for,
     )
     case.commissions.append(commission)
     book.commissions.append(commission)
     if commission.amount > 0:
-        _earn(book, commission, commission.amount, case.order)
+        _earn(book, commission, commission.amount, order)
         program, pending = _accounts(commission)
         book.transfers.append(
             Transfer(
@@ -135,7 +214,7 @@ def _accrue(book: Casebook, case: Case, promoter_id: int, rule: RewardRule) -> N
                 source=program,
                 target=pending,
                 amount=commission.amount,
-                conversion_id=case.order.id,
+                conversion_id=order.id,
             )
         )
 
@@ -167,7 +246,7 @@ def _refund_member(book: Casebook, refund: Conversion) -> None:
     if refund.member_id is None:
         _set(book, refund, ConversionStatus.PARKED)
         return
-    book.standings.add_spend(refund.member_id, -refund.amount_minor, refund.id, refund.occurred_at)
+    count(book.standings, refund, refund.member_id)
     _set(book, refund, ConversionStatus.NOT_CREDITED)
 
 
@@ -182,11 +261,15 @@ def _refund_order(book: Casebook, case: Case, refund: Conversion) -> None:
         order.refunded_minor += refund.amount_minor
         book.changed(order)
     refund.member_id = order.member_id
-    case.refunded_minor += refund.amount_minor
     if order.member_id is not None:
-        book.standings.add_spend(
-            order.member_id, -refund.amount_minor, refund.id, refund.occurred_at
-        )
+        count(book.standings, refund, order.member_id)
+    _take_back(book, case, refund)
+
+
+def _take_back(book: Casebook, case: Case, refund: Conversion) -> None:
+    """Reverses the commissions of an order as far as it is refunded with this one."""
+    order = case.order
+    case.refunded_minor += refund.amount_minor
     for commission in case.commissions:
         _reverse(book, case, commission, refund)
     if not case.commissions:

@@ -1,5 +1,7 @@
 """The mistakes that this room answers with."""
 
+from collections.abc import Collection
+
 from core.errors import Invalid, Mistake, NotFound
 
 
@@ -50,3 +52,51 @@ class ProgramNotFound(NotFound):
 
     def __init__(self, code: str) -> None:
         super().__init__(f"There is no program {code}.", "program")
+
+
+class NotOpenTo(Mistake):
+    """The program takes promoters with other roles alone."""
+
+    code = "FORBIDDEN"
+
+    def __init__(self, program: str, roles: Collection[str]) -> None:
+        super().__init__(
+            f"{program} takes promoters with the role {' or '.join(sorted(roles))}.", "program"
+        )
+
+
+class ProgramClosed(Mistake):
+    """The program has ended."""
+
+    code = "PROGRAM_CLOSED"
+
+    def __init__(self, program: str) -> None:
+        super().__init__(f"{program} has ended; what it credited stays.", "program")
+
+
+class NotEnrolled(Mistake):
+    """Who should be a promoter of the program is none."""
+
+    code = "NOT_ENROLLED"
+
+    def __init__(self, field: str = "program") -> None:
+        super().__init__("This member is no promoter of the program: enrol first.", field)
+
+
+class AlreadySuspended(Mistake):
+    """An enrolment that is suspended cannot be suspended, one that is not cannot be resumed."""
+
+    code = "INVALID_TRANSITION"
+
+    def __init__(self, *, suspended: bool) -> None:
+        now = "is suspended already" if suspended else "is not suspended"
+        super().__init__(f"This enrolment {now}.", "id")
+
+
+class TooMany(Mistake):
+    """A list above its limit."""
+
+    code = "LIMIT_EXCEEDED"
+
+    def __init__(self, most: int, *field: str) -> None:
+        super().__init__(f"At most {most} in one call; send the others in another one.", *field)

@@ -3,7 +3,7 @@ everybody and every program that they name. Plain values.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from members.models import Role
@@ -69,6 +69,10 @@ class Terms:
     group: str | None = "default"
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+
+    def with_rules(self, rules: Sequence[RewardRule]) -> "Terms":
+        """The same with these rules."""
+        return replace(self, rules=rules)
 
 
 @dataclass(frozen=True, slots=True)

@@ -327,6 +327,8 @@ class Conversion(Model):
     )
     recorded_by_id: int
     status = fields.CharEnumField(ConversionStatus, max_length=12)
+    # When a late touch had it attributed once more, until that is done.
+    reopened_at = fields.DatetimeField(null=True)
 
     class Meta:
         table = "conversion"

@@ -167,13 +167,16 @@ async def _make(
     being a touch at that time; and the visitor to use from now on."""
     member = await identity.create(new, now)
     visitor = await _join(visitor, member, now)
+    typed = None
     if link is not None:
         visitor = visitor or await touches.join(touches.new_visitor(), member.id, now)
-        await Touch.create(link=link, visitor=visitor, touched_at=member.created_at)
+        typed = await Touch.create(link=link, visitor=visitor, touched_at=member.created_at)
     if customer is not None:
         # Before the inviter's standing is locked: workers lock conversions first too.
         await conversions.link_customer(*customer, member.id, now)
-    await invitations.attribute(member, member.created_at, now)
+    await invitations.attribute(
+        member, member.created_at, now, code_touch_id=None if typed is None else typed.id
+    )
     return member, visitor
 
 

@@ -3,13 +3,10 @@
 import base64
 import hashlib
 import secrets
-from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from core import database
 from core.errors import Invalid
-from members.identity import mailbox
-from referral import attribution
 from referral.models import Link, Touch, Visitor
 
 VISITOR_CHARACTERS = range(8, 65)
@@ -47,6 +44,11 @@ async def report(
     return visitor
 
 
+def visitor_lock(visitor: str) -> str:
+    """What whoever needs to know whose the visitor is, and goes on writing, holds."""
+    return f"visitor:{visitor}"
+
+
 async def join(visitor: str, member_id: int, now: datetime) -> str:
     """Makes the visitor's touches the member's, earlier ones too; belongs into a unit of work.
 
@@ -80,28 +82,3 @@ def _branch(visitor: str, member_id: int) -> str:
     """The same fresh id whenever the same member presents the same visitor again."""
     digest = hashlib.sha256(f"{visitor}:{member_id}".encode()).digest()
     return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
-
-
-async def by_member(member_ids: Collection[int]) -> Mapping[int, Sequence[attribution.Touch]]:
-    """All touches of all visitors of each member, in two statements."""
-    visitors = dict(
-        await Visitor.filter(member_id__in=set(member_ids)).values_list("id", "member_id")
-    )
-    found: dict[int, list[attribution.Touch]] = {member_id: [] for member_id in member_ids}
-    if not visitors:
-        return found
-    touches = Touch.filter(visitor__in=list(visitors)).select_related("link__owner")
-    for touch in await touches:
-        found[visitors[touch.visitor]].append(
-            attribution.Touch(
-                id=touch.id,
-                link_id=touch.link_id,
-                program_id=touch.link.program_id,
-                promoter_id=touch.link.owner_id,
-                promoter_mailbox=mailbox(touch.link.owner.email),
-                visitor=touch.visitor,
-                touched_at=touch.touched_at,
-                bot_reason=touch.bot_reason,
-            )
-        )
-    return found

@@ -384,6 +384,11 @@ class Migration(migrations.Migration):
         ),
         ops.AddField(
             model_name="Conversion",
+            name="reopened_at",
+            field=fields.DatetimeField(null=True, auto_now=False, auto_now_add=False),
+        ),
+        ops.AddField(
+            model_name="Conversion",
             name="visitor",
             field=fields.CharField(null=True, max_length=64),
         ),

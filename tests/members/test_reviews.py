@@ -154,12 +154,11 @@ async def test_what_is_dated_into_the_next_year_counts_when_that_begins(opened: 
 async def test_an_invitee_leaves_the_window_too(opened: str) -> None:
     await publish(leaf("INVITED_REGISTERED", 1, window="LAST_DAYS", days=1))
     lin, mei = await person("lin"), await person("mei")
-    await population.Invitation.create(inviter_id=lin, invitee_id=mei, registered_at=NOW)
 
     @database.unit_of_work
     async def invite() -> None:
-        booked = await Standings.lock([lin], NOW)
-        booked.invite(lin, NOW)
+        booked = await Standings.lock([lin, mei], NOW)
+        booked.invite(lin, mei, NOW)
         await booked.save()
 
     await invite()

@@ -67,9 +67,8 @@ async def promote(member_id: int, at: datetime = NOW) -> None:
 
 @database.unit_of_work
 async def invite(inviter_id: int, invitee_id: int, at: datetime = NOW) -> None:
-    await Invitation.create(inviter_id=inviter_id, invitee_id=invitee_id, registered_at=at)
-    booked = await Standings.lock({inviter_id}, NOW)
-    booked.invite(inviter_id, at)
+    booked = await Standings.lock({inviter_id, invitee_id}, NOW)
+    booked.invite(inviter_id, invitee_id, at)
     await booked.save()
 
 

@@ -21,6 +21,7 @@ from referral import (
     reconciliation,
     registrations,
 )
+from referral.evidence import Event, Promoter, Terms, Touch
 from referral.models import Attribution, Commission, Conversion, ConversionStatus, TouchVerdict
 from tests import factories
 from tests.factories import NOW, Stage
@@ -140,14 +141,14 @@ async def test_one_poisoned_conversion_ends_dead_and_the_others_are_credited(
     bad, decide = members[2], attribution.decide
 
     def poisoned(
-        customer: attribution.Customer,
-        occurred_at: datetime,
-        touches: Iterable[attribution.Touch],
-        terms: Mapping[int, attribution.Terms],
+        event: Event,
+        touches: Iterable[Touch],
+        terms: Mapping[int, Terms],
+        promoters: Mapping[int, Promoter],
     ) -> attribution.Decision:
-        if customer.member_id == bad.id:
+        if event.customer.member_id == bad.id:
             raise ZeroDivisionError("a bug in the decision")
-        return decide(customer, occurred_at, touches, terms)
+        return decide(event, touches, terms, promoters)
 
     monkeypatch.setattr(attribution, "decide", poisoned)
     failures, now = 0, NOW
