@@ -16,7 +16,7 @@ from api.scalars import Long
 from core.errors import Invalid
 from members.identity import Viewer
 from members.models import Asset, Role
-from referral import conversions, links, models, touches
+from referral import conversions, customers, links, models, touches
 from referral.errors import CodeUnknown
 from referral.models import ConversionStatus, ConversionType, Verdict
 
@@ -149,7 +149,7 @@ class Attribution:
 
     @strawberry.field(description="Through which link.")
     def link(self) -> ReferralLink | None:
-        return ReferralLink.of(self.row.link)
+        return ReferralLink.of(self.row.link) if self.row.link else None
 
     @strawberry.field(description="What they get for it.")
     async def commissions(self) -> list[Commission]:
@@ -177,15 +177,15 @@ class TouchVerdict:
 
     @strawberry.field(description="When the link was clicked.")
     def touched_at(self) -> datetime | None:
-        return self.row.touch.touched_at
+        return self.row.touch and self.row.touch.touched_at
 
     @strawberry.field(description="Which link it was.")
     def link(self) -> ReferralLink | None:
-        return ReferralLink.of(self.row.touch.link)
+        return ReferralLink.of(self.row.touch.link) if self.row.touch else None
 
     @strawberry.field(description="Whose link it was.")
     async def promoter(self, info: Info) -> Member | None:
-        return await _member(info, self.row.touch.link.owner_id)
+        return await _member(info, self.row.promoter_id)
 
 
 @strawberry.type(
@@ -303,8 +303,12 @@ class ReferralMutation:
         visitor = touches.check_visitor(input.visitor_id)
         at = _touched_at(info.context, input.occurred_at)
         member_id = _visiting_member(info.context.viewer)
-        now = info.context.now
-        return TouchPayload(visitor_id=await touches.report(link, visitor, at, member_id, now))
+        viewer = info.context.viewer
+        late = viewer is not None and Role.SERVICE in viewer.roles
+        visitor = await customers.report(
+            link, visitor, at, member_id=member_id, now=info.context.now, late=late
+        )
+        return TouchPayload(visitor_id=visitor)
 
 
 def _may_see(viewer: Viewer, row: models.Conversion) -> bool:

@@ -68,6 +68,7 @@ class Standings:
         self._facts: dict[tuple[int, TierMetric, int], MetricFact] = {}
         self._touched: set[int] = set()
         self._invited: dict[int, Invitation] = {}
+        self._new_invitations: list[Invitation] = []
         self._lapsed: list[tuple[int, int]] = []
         self._changes: list[TierChange] = []
 
@@ -152,24 +153,52 @@ class Standings:
         """The invitee became a buyer, is none any more, or since another day."""
         for invitation in self._invitations[invitee_id]:
             invitation.bought_at = after
-            self._invited[invitation.id] = invitation
+            self._changed(invitation)
             if before is not None:
                 self._count(TierMetric.INVITED_BOUGHT, invitation.inviter_id, -1, before)
             if after is not None:
                 self._count(TierMetric.INVITED_BOUGHT, invitation.inviter_id, 1, after)
             self._decide(invitation.inviter_id, cause)
 
-    def invite(self, inviter_id: int, registered_at: datetime) -> None:
-        """Counts a registration for the inviter and decides their tier."""
-        self._count(TierMetric.INVITED_REGISTERED, inviter_id, 1, registered_at)
+    def first_order_at(self, member_id: int) -> datetime | None:
+        """When the member's first paid order was, with what was booked."""
+        return self._rows[member_id].first_order_at
+
+    def invite(
+        self,
+        inviter_id: int,
+        invitee_id: int,
+        registered_at: datetime,
+        *,
+        promoted_at: datetime | None = None,
+    ) -> None:
+        """Counts a registration for the inviter, with what the invitee has done since, and decides
+        their tier."""
+        row = self._rows[invitee_id]
+        invitation = Invitation(
+            inviter_id=inviter_id,
+            invitee_id=invitee_id,
+            registered_at=registered_at,
+            bought_at=row.bought_at,
+            promoted_at=promoted_at,
+        )
+        self._invitations[invitee_id].append(invitation)
+        self._new_invitations.append(invitation)
+        for metric, column in metrics.INVITED_AT.items():
+            if (at := getattr(invitation, column)) is not None:
+                self._count(metric, inviter_id, 1, at)
         self._decide(inviter_id, TierChangeReason.QUALIFIED)
+
+    def _changed(self, invitation: Invitation) -> None:
+        if invitation.id is not None:  # a new one is inserted as it stands then
+            self._invited[invitation.id] = invitation
 
     def promote(self, invitee_id: int, at: datetime) -> None:
         """Counts for the inviters that the member enrolled as a promoter, once."""
         for invitation in self._invitations[invitee_id]:
             if invitation.promoted_at is None:
                 invitation.promoted_at = at
-                self._invited[invitation.id] = invitation
+                self._changed(invitation)
                 self._count(TierMetric.INVITED_PROMOTED, invitation.inviter_id, 1, at)
                 self._decide(invitation.inviter_id, TierChangeReason.QUALIFIED)
 
@@ -289,6 +318,8 @@ class Standings:
         if self._touched:
             rows = [self._values(self._rows[each]) for each in sorted(self._touched)]
             await database.put_rows("standing", "member_id", COLUMNS, rows)
+        if self._new_invitations:
+            await Invitation.bulk_create(self._new_invitations)
         if self._invited:
             await Invitation.bulk_update(self._invited.values(), ["bought_at", "promoted_at"])
         for member_id, tier_id in self._lapsed:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tortoise.exceptions import IntegrityError
@@ -12,13 +12,13 @@ from tortoise.expressions import F, Q
 from core import database, outbox
 from core.errors import Invalid, Mistake, Required, storable, text
 from members import identity
-from members.errors import CustomerRefTaken, MemberNotFound
-from members.models import CustomerRef, Member
 from members.rules import PLAN_CHARACTERS
-from referral.errors import ExceedsOrder, IdempotencyConflict
+from referral import customers, links, touches
+from referral.errors import CodeUnknown, ExceedsOrder, IdempotencyConflict
+from referral.lanes import TOPIC, lane
 from referral.models import Conversion, ConversionStatus, ConversionType
 
-TOPIC = "conversion"
+UNDECIDED = (ConversionStatus.PENDING, ConversionStatus.PARKED)
 EXTERNAL_ID_CHARACTERS = 100
 LARGEST_AMOUNT_MINOR = 10**15
 FUTURE = timedelta(minutes=5)  # how far a shop's clock may be ahead of ours
@@ -34,6 +34,9 @@ class NewOrder:
     member_id: int | None = None
     customer_ref: str | None = None
     occurred_at: datetime | None = None
+    visitor: str | None = None
+    commissionable_minor: int | None = None  # what rates apply to; None: the amount
+    referral_code: str | None = None  # as it was typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +79,20 @@ async def record_order(order: NewOrder, recorded_by: int, now: datetime) -> Reco
 
     The same order again returns the first with `replayed`, and fills in a customer that the first
     did not name. Raises `IdempotencyConflict` for other figures, `MemberNotFound`, and `Required`,
-    `TooLong` or `Invalid` with the field. An order that names a member and a customer links them;
-    where the customer is somebody else's, it is recorded for the member all the same.
+    `TooLong` or `Invalid` with the field. An order that names a member, a customer and a visitor,
+    or two of them, links them; where the customer is somebody else's or no link has the code, it is
+    recorded all the same, and the mistake stands beside it.
     """
     row = _row(ConversionType.ORDER, order, recorded_by, now)
     row.amount_minor = _amount(order.amount_minor, least=0)
-    row.figures = _figures(order.amount_minor, order.occurred_at)
-    return await _once(row, now)
+    part = row.commissionable_minor = order.commissionable_minor
+    if part is not None and not 0 <= part <= order.amount_minor:
+        raise Invalid("This is a part of the amount, or none of it.", "commissionableMinor")
+    if order.visitor is not None:
+        row.visitor = touches.check_visitor(order.visitor)
+    more = [] if part is None else [str(part)]
+    row.figures = _figures(order.amount_minor, order.occurred_at, *more)
+    return await _once(row, now, code=order.referral_code)
 
 
 async def record_fee(fee: NewFee, recorded_by: int, now: datetime) -> Recorded:
@@ -154,21 +164,24 @@ def _figures(amount_minor: int, occurred_at: datetime | None, *more: str | None)
     return hashlib.sha256(json.dumps([amount_minor, at, *more]).encode()).hexdigest()
 
 
-async def _once(row: Conversion, now: datetime) -> Recorded:
+async def _once(row: Conversion, now: datetime, *, code: str | None = None) -> Recorded:
     """Inserts first and looks only when the unique constraint says that it was there."""
-    named = row.member_id, row.customer_ref
+    named = _Named(row.member_id, row.customer_ref, row.visitor)
     try:
-        mistakes = await _insert(row, now)
+        mistakes = await _insert(row, code, now)
     except IntegrityError:
-        return await _repeat(row, named, now)
+        recorded = await _repeat(row, named, now)
+        if code is None or await links.find(code) is not None:
+            return recorded
+        return replace(recorded, mistakes=[*recorded.mistakes, CodeUnknown("referralCode")])
     return Recorded(row, replayed=False, mistakes=mistakes)
 
 
 @database.unit_of_work
-async def _insert(row: Conversion, now: datetime) -> Sequence[Mistake]:
-    await _check_member(row)
+async def _insert(row: Conversion, code: str | None, now: datetime) -> Sequence[Mistake]:
+    await customers.check_member(row.member_id)
     order = await _order_of(row)
-    mistakes = await _name_customer(row, now)
+    mistakes = [*await customers.name(row, now), *await customers.type_in(row, code, now)]
     if order is not None:
         row.order_id = order.id
     await row.save()
@@ -197,61 +210,17 @@ async def _reserve(order_id: int, amount_minor: int) -> None:
         raise ExceedsOrder(order.amount_minor - order.refunded_minor)
 
 
-async def _name_customer(row: Conversion, now: datetime) -> Sequence[Mistake]:
-    """Fills in the member behind the customer, and links the two where both are given."""
-    if row.customer_ref is None:
-        return []
-    if row.member_id is None:
-        member = await identity.customer(row.source, row.customer_ref)
-        row.member_id = member and member.id
-        return []
-    await database.lock(identity.customer_lock(row.source, row.customer_ref))
-    if not await link_customer(row.source, row.customer_ref, row.member_id, now):
-        return [CustomerRefTaken(row.source, row.customer_ref)]
-    return []
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """By what a call names the customer."""
+
+    member_id: int | None
+    customer_ref: str | None
+    visitor: str | None
 
 
-async def _check_member(row: Conversion) -> None:
-    if row.member_id is not None and not await Member.exists(id=row.member_id):
-        raise MemberNotFound("member")
-
-
-async def link_customer(source: str, ref: str, member_id: int, now: datetime) -> bool:
-    """Links a shop's customer to the member, and has what waited for that decided now.
-
-    Belongs into a unit of work that holds `identity.customer_lock(source, ref)`. False when the
-    customer is somebody else's.
-    """
-    linked = await identity.customer(source, ref)
-    if linked is not None:
-        return linked.id == member_id
-    await CustomerRef.create(source=source, ref=ref, member_id=member_id)
-    parked = Conversion.filter(source=source, customer_ref=ref, status=ConversionStatus.PARKED)
-    # Rows are locked by id wherever several are, and conversions before their work, as workers
-    # do, so that nobody waits crosswise.
-    waiting = await parked.order_by("id").select_for_update()
-    await outbox.move(TOPIC, _customer_lane(source, ref), _member_lane(member_id))
-    for conversion in waiting:
-        conversion.member_id = conversion.member_id or member_id
-    await reopen(sorted(waiting, key=lambda each: (each.occurred_at, each.id)), now)
-    return True
-
-
-async def reopen(waiting: Sequence[Conversion], now: datetime) -> None:
-    """Has parked conversions decided again, in the given order; belongs into a unit of work."""
-    for conversion in waiting:
-        conversion.status = ConversionStatus.PENDING
-        await conversion.save(update_fields=["status", "member_id"])
-    await outbox.put(TOPIC, [(each.id, lane(each)) for each in waiting], now)
-
-
-async def _repeat(
-    again: Conversion, named: tuple[int | None, str | None], now: datetime
-) -> Recorded:
-    """Answers a conversion that is there already, and takes over a customer it did not name.
-
-    `named` is the member and the customer as this call names them.
-    """
+async def _repeat(again: Conversion, named: _Named, now: datetime) -> Recorded:
+    """Answers a conversion that is there already, and takes over a customer it did not name."""
     recorded = None
     while recorded is None:  # begun anew when a customer is named meanwhile: that happens once
         recorded = await _compare(again, named, now)
@@ -259,55 +228,43 @@ async def _repeat(
 
 
 @database.unit_of_work
-async def _compare(
-    again: Conversion, named: tuple[int | None, str | None], now: datetime
-) -> Recorded | None:
-    member_id, customer_ref = named
+async def _compare(again: Conversion, named: _Named, now: datetime) -> Recorded | None:
     known = Conversion.filter(type=again.type, source=again.source, external_id=again.external_id)
-    # The customer's lock comes before the row's, as it does when a worker decides the row.
-    ref = (await known.get()).customer_ref
-    if ref or customer_ref:
-        await database.lock(identity.customer_lock(again.source, ref or customer_ref or ""))
+    # The customer's locks come before the row's, as they do when a worker decides the row.
+    seen = await known.get()
+    better = _Named(
+        seen.member_id or named.member_id,
+        seen.customer_ref or named.customer_ref,
+        seen.visitor or named.visitor,
+    )
+    wanted = Conversion(source=again.source, customer_ref=better.customer_ref)
+    wanted.visitor = better.visitor
+    await database.lock(*customers.locks(wanted))
     first = await known.select_for_update().get()
-    if first.customer_ref != ref:
+    before = _Named(first.member_id, first.customer_ref, first.visitor)
+    if (before.customer_ref, before.visitor) != (seen.customer_ref, seen.visitor):
         return None
     if first.figures != again.figures or not (
-        _agree(first.member_id, member_id) and _agree(ref, customer_ref)
+        _agree(before.member_id, named.member_id)
+        and _agree(before.customer_ref, named.customer_ref)
     ):
         raise IdempotencyConflict(again.source, again.external_id)
-    before = first.member_id, ref
-    better = first.member_id or member_id, ref or customer_ref
+    if first.status not in UNDECIDED and before.visitor is None:
+        better = replace(better, visitor=None)  # who brought it was decided without
     if better != before:
-        first.member_id, first.customer_ref = better
-        await _check_member(first)
-        await first.save(update_fields=["member_id", "customer_ref"])
-    mistakes = await _name_customer(first, now)
+        await customers.check_member(better.member_id)
+        first.member_id, first.customer_ref = better.member_id, better.customer_ref
+        first.visitor = better.visitor
+        await first.save(update_fields=["member_id", "customer_ref", "visitor"])
+    mistakes = await customers.name(first, now)
     first = await known.get()
     if first.status is ConversionStatus.PARKED and better != before:
-        await reopen([first], now)
+        await customers.reopen([first], now)
     return Recorded(first, replayed=True, mistakes=mistakes)
 
 
 def _agree(first: int | str | None, again: int | str | None) -> bool:
     return first is None or again is None or first == again
-
-
-def lane(conversion: Conversion) -> str:
-    """The lane in which this is decided: what concerns one customer is decided in order."""
-    if conversion.member_id is not None:
-        return _member_lane(conversion.member_id)
-    if conversion.customer_ref is not None:
-        return _customer_lane(conversion.source, conversion.customer_ref)
-    order = conversion.order_external_id or conversion.external_id
-    return f"order:{conversion.source}:{order}"
-
-
-def _member_lane(member_id: int) -> str:
-    return f"member:{member_id}"
-
-
-def _customer_lane(source: str, ref: str) -> str:
-    return f"customer:{source}:{ref}"
 
 
 async def find(kind: ConversionType, source: str, external_id: str) -> Conversion | None:

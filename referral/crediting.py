@@ -11,9 +11,10 @@ from core import database, outbox
 from members.ledger import AccountRef, Transfer
 from members.models import Account, Asset, EntryKind
 from members.standings import Standings
-from referral import attribution, conversions, rewards
+from referral import attribution, rewards
 from referral.attribution import Decision, Judged, Share
 from referral.casebook import Case, Casebook, order_key
+from referral.lanes import TOPIC
 from referral.models import (
     Attribution,
     Binding,
@@ -31,7 +32,7 @@ async def work(now: datetime) -> bool:
 
     Whatever goes wrong is kept with the rows, which are tried again, and raised.
     """
-    claims = await outbox.claim(conversions.TOPIC, now)
+    claims = await outbox.claim(TOPIC, now)
     if not claims:
         return False
     try:

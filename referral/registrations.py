@@ -11,7 +11,7 @@ from members.attempts import Attempt
 from members.identity import NewMember, Opened
 from members.models import Member, Password
 from members.wechat import Person
-from referral import conversions, invitations, links, touches
+from referral import customers, invitations, links, touches
 from referral.errors import CodeUnknown
 from referral.models import Link, Touch
 
@@ -173,7 +173,7 @@ async def _make(
         typed = await Touch.create(link=link, visitor=visitor, touched_at=member.created_at)
     if customer is not None:
         # Before the inviter's standing is locked: workers lock conversions first too.
-        await conversions.link_customer(*customer, member.id, now)
+        await customers.link(*customer, member.id, now)
     await invitations.attribute(
         member, member.created_at, now, code_touch_id=None if typed is None else typed.id
     )
@@ -183,4 +183,4 @@ async def _make(
 async def _join(visitor: str | None, member: Member, now: datetime) -> str | None:
     if visitor is None:
         return None
-    return await touches.join(touches.check_visitor(visitor), member.id, now)
+    return await customers.join(touches.check_visitor(visitor), member.id, now)

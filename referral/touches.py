@@ -32,18 +32,6 @@ async def record(
     await Touch.create(link=link, visitor=visitor, touched_at=touched_at, bot_reason=bot_reason)
 
 
-@database.unit_of_work
-async def report(
-    link: Link, visitor: str, touched_at: datetime, member_id: int | None, now: datetime
-) -> str:
-    """Writes a click that a client tells of, a person's always, and joins it to the member who is
-    signed in there, if any. Returns the visitor id to use from now on."""
-    if member_id is not None:
-        visitor = await join(visitor, member_id, now)
-    await Touch.create(link=link, visitor=visitor, touched_at=touched_at)
-    return visitor
-
-
 def visitor_lock(visitor: str) -> str:
     """What whoever needs to know whose the visitor is, and goes on writing, holds."""
     return f"visitor:{visitor}"

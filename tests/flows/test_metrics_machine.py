@@ -21,7 +21,15 @@ from members import metrics, publishing, tiers
 from members.identity import NewMember
 from members.models import Asset, DowngradePolicy, Standing, Tier, TierMetric
 from members.publishing import TierRule
-from referral import conversions, facts, invitations, reconciliation, registrations, touches
+from referral import (
+    conversions,
+    customers,
+    facts,
+    invitations,
+    reconciliation,
+    registrations,
+    touches,
+)
 from referral.conversions import NewFee, NewOrder, NewRefund, Recorded
 from referral.models import ConversionType, Link, Program, RewardRule
 from tests import factories
@@ -332,7 +340,7 @@ class Machine(RuleBasedStateMachine):
         member_id, promoter = self.someone(who), self.promoter(by)
         at = NOW - 20 * HOUR + timedelta(seconds=next(self.numbers))
         visitor = touches.new_visitor()
-        self.run(touches.report(self.links[promoter], visitor, at, member_id, NOW))
+        self.run(customers.report(self.links[promoter], visitor, at, member_id=member_id, now=NOW))
         self.told.people[member_id].clicks.append((at, promoter))
 
     # what shops tell

@@ -10,7 +10,7 @@ import pytest
 
 from core import database
 from members.models import DowngradePolicy, TierChange
-from referral import casebook, crediting, registrations, touches
+from referral import casebook, crediting, customers, registrations, touches
 from referral.models import Attribution, Commission, ConversionStatus, Program, TouchVerdict
 from tests import factories
 from tests.factories import NOW, Stage
@@ -109,7 +109,9 @@ async def test_a_commission_that_rounds_to_zero_is_credited_without_a_transfer(
 
 async def test_a_promoter_s_own_order_is_not_credited(embedded: str) -> None:
     stage, shop = await set_scene()
-    await touches.report(stage.link, "visitor-1", NOW, stage.promoter.member.id, NOW)
+    await customers.report(
+        stage.link, "visitor-1", NOW, member_id=stage.promoter.member.id, now=NOW
+    )
     await shop.order("A-1", 1_000, stage.promoter.member)
     await scene.settle()
     assert await shop.status("A-1") is NOT_CREDITED
@@ -147,7 +149,7 @@ async def test_two_programs_never_pay_for_one_order(embedded: str) -> None:
     other = await factories.program("other", rate_bps=5_000)
     mei = await scene.customer(stage.link)
     later = await factories.link(stage.promoter.member, other)
-    await touches.report(later, "visitor-2", NOW - HOUR, mei.id, NOW)
+    await customers.report(later, "visitor-2", NOW - HOUR, member_id=mei.id, now=NOW)
     await shop.order("A-1", 1_000, mei)
     await scene.settle()
     assert await scene.commissions(await shop.find("A-1")) == [(500, 0)]

@@ -11,7 +11,14 @@ from members.identity import NewMember
 from members.models import Invitation, Member, Standing, TierChange
 from members.publishing import TierRule
 from members.standings import Standings
-from referral import conversions, crediting, invitations, reconciliation, registrations, touches
+from referral import (
+    crediting,
+    customers,
+    invitations,
+    reconciliation,
+    registrations,
+    touches,
+)
 from referral.models import (
     Attribution,
     Commission,
@@ -323,7 +330,7 @@ async def test_a_customer_who_registers_while_a_worker_has_its_order_waits_for_n
         visitor = touches.new_visitor()
         await touches.record(stage.link, visitor, NOW - DAY)
         holding, wanted = asyncio.Event(), asyncio.Event()
-        link_customer, lock = conversions.link_customer, Standings.load.__func__
+        link_customer, lock = customers.link, Standings.load.__func__
 
         async def linked_late(*arguments: object) -> bool:
             holding.set()
@@ -335,7 +342,7 @@ async def test_a_customer_who_registers_while_a_worker_has_its_order_waits_for_n
             wanted.set()
             return await lock(kind, *arguments)
 
-        monkeypatch.setattr(conversions, "link_customer", linked_late)
+        monkeypatch.setattr(customers, "link", linked_late)
         monkeypatch.setattr(Standings, "load", classmethod(loaded_late))
         await asyncio.gather(
             registrations.ensure("shop", "c-1", NewMember("Lan"), visitor, NOW),

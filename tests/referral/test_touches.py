@@ -8,11 +8,10 @@ import pytest
 from core import database
 from core.errors import Invalid
 from members.models import Member
-from referral import touches
+from referral import customers, dossier, touches
 from referral.models import Touch, Visitor
 from tests import factories
 from tests.factories import NOW
-from tests.members.statements import watched
 
 MINUTE = timedelta(minutes=1)
 
@@ -24,7 +23,7 @@ async def join(visitor: str, member: Member) -> str:
 
 async def seen(member: Member) -> list[tuple[str, timedelta]]:
     """The member's touches as an attribution sees them."""
-    found = (await touches.by_member([member.id]))[member.id]
+    found = (await dossier.read([member.id])).touches.get(member.id, ())
     return sorted((each.visitor, NOW - each.touched_at) for each in found)
 
 
@@ -143,7 +142,7 @@ async def test_members_who_join_one_visitor_at_once_each_have_their_own(opened: 
 
 async def test_a_report_of_a_stranger_joins_nobody(embedded: str) -> None:
     link = (await factories.stage()).link
-    assert await touches.report(link, "visitor-1", NOW, None, NOW) == "visitor-1"
+    assert await customers.report(link, "visitor-1", NOW, member_id=None, now=NOW) == "visitor-1"
     assert (await Touch.get()).bot_reason is None
     assert await Visitor.all().count() == 0
 
@@ -151,7 +150,10 @@ async def test_a_report_of_a_stranger_joins_nobody(embedded: str) -> None:
 async def test_a_report_of_a_signed_in_member_joins_at_once(opened: str) -> None:
     link = (await factories.stage()).link
     mei = (await factories.person("mei")).member
-    assert await touches.report(link, "visitor-1", NOW - MINUTE, mei.id, NOW) == "visitor-1"
+    assert (
+        await customers.report(link, "visitor-1", NOW - MINUTE, member_id=mei.id, now=NOW)
+        == "visitor-1"
+    )
     assert await seen(mei) == [("visitor-1", MINUTE)]
     assert (await Visitor.get()).joined_at == NOW
 
@@ -161,33 +163,10 @@ async def test_a_report_with_somebody_else_s_visitor_is_kept_under_a_fresh_one(
 ) -> None:
     link = (await factories.stage()).link
     mei, lan = [(await factories.person(name)).member for name in ("mei", "lan")]
-    await touches.report(link, "visitor-1", NOW - MINUTE, mei.id, NOW)
+    await customers.report(link, "visitor-1", NOW - MINUTE, member_id=mei.id, now=NOW)
 
-    fresh = await touches.report(link, "visitor-1", NOW, lan.id, NOW)
+    fresh = await customers.report(link, "visitor-1", NOW, member_id=lan.id, now=NOW)
 
     assert fresh != "visitor-1"
     assert await seen(lan) == [(fresh, timedelta(0)), (fresh, MINUTE)]
     assert await seen(mei) == [("visitor-1", MINUTE)]
-
-
-async def test_touches_of_many_members_come_in_two_statements_with_their_promoters(
-    opened: str,
-) -> None:
-    stage = await factories.stage()
-    members = [(await factories.person(f"m{number}")).member for number in range(5)]
-    for number, member in enumerate(members):
-        for click in range(number):
-            await touches.report(stage.link, f"visitor-{number}-{click}", NOW, member.id, NOW)
-
-    with watched() as statements:
-        found = await touches.by_member([each.id for each in members])
-
-    assert [len(found[each.id]) for each in members] == [0, 1, 2, 3, 4]
-    assert len(statements) == 2
-    one = found[members[1].id][0]
-    assert (one.program_id, one.promoter_id, one.promoter_mailbox, one.link_id) == (
-        stage.program.id,
-        stage.promoter.member.id,
-        "lin@example.com",
-        stage.link.id,
-    )
