@@ -8,6 +8,7 @@ from strawberry import argument
 
 from api import access
 from api.context import STAFF, Info
+from api.enrollments import MemberReferral
 from api.errors import Forbidden
 from api.nodes import After, Connection, First, Node, connection, find_id, to_id
 from api.scalars import Long
@@ -16,7 +17,6 @@ from core.paging import page
 from members import directory, identity, ledger, models
 from members.models import Account, Asset, EntryKind, Role
 
-strawberry.enum(Asset, description="What an account is kept in.")
 strawberry.enum(Account, description="Which of a member's accounts it is.")
 strawberry.enum(EntryKind, description="What a movement was made for.")
 
@@ -62,7 +62,7 @@ class LedgerEntry:
     "`displayName` and `avatarUrl`, a promoter also an invitee's `tier`; anything else is "
     "FORBIDDEN."
 )
-class Member(MemberTiers, Node):
+class Member(MemberTiers, MemberReferral, Node):
     id: strawberry.ID = strawberry.field(
         description="Opaque, unique over all types.", extensions=[access.EVERYBODY]
     )

@@ -7,19 +7,24 @@ import strawberry
 from strawberry import argument
 
 from api import access
+from api.accounts import MemberPayload
 from api.context import Info
 from api.errors import UserError, mistakes_to, user_error
+from api.members import Member
 from api.nodes import from_id
 from api.referral import Conversion
 from api.scalars import Long
 from members.models import Role
-from referral import conversions
+from referral import conversions, customers
 from referral.conversions import NewFee, NewOrder, NewRefund, Recorded
+from referral.errors import TooMany
+
+MOST_ORDERS = 100
 
 
 @strawberry.input(
     description="An order of a shop. `source` and `externalId` together are its idempotency key. "
-    "An order that gives `member` and `customerRef` links the two."
+    "An order that names the customer in several ways links them."
 )
 class OrderRecordInput:
     source: str = strawberry.field(description="The shop; at most 40 characters.")
@@ -28,10 +33,44 @@ class OrderRecordInput:
     customer_ref: str | None = strawberry.field(
         default=None, description="The shop's own name for who bought; at most 100 characters."
     )
+    visitor_id: str | None = strawberry.field(
+        default=None,
+        description="The visitor who bought, 8 to 64 characters; it becomes the member's.",
+    )
     amount_minor: Long = strawberry.field(description="What was paid, in minor units; 0 or more.")
+    commissionable_minor: Long | None = strawberry.field(
+        default=None, description="What rates apply to, such as without postage; all if missing."
+    )
     occurred_at: datetime | None = strawberry.field(
         default=None, description="When it was paid; now if missing."
     )
+    referral_code: str | None = strawberry.field(
+        default=None,
+        description="A link's code that the customer typed: it takes its program's whole "
+        "attribution, unless the customer is bound. With an unknown one the order is recorded all "
+        "the same, and `errors` says so.",
+    )
+
+    def plain(self) -> NewOrder:
+        """The same in the words of the room; raises `NotFound`."""
+        return NewOrder(
+            source=self.source,
+            external_id=self.external_id,
+            amount_minor=self.amount_minor,
+            member_id=_member_id(self.member),
+            customer_ref=self.customer_ref,
+            occurred_at=self.occurred_at,
+            visitor=self.visitor_id,
+            commissionable_minor=self.commissionable_minor,
+            referral_code=self.referral_code,
+        )
+
+
+@strawberry.input(description="That a shop's customer is this member.")
+class CustomerLinkInput:
+    source: str = strawberry.field(description="The shop; at most 40 characters.")
+    customer_ref: str = strawberry.field(description="The shop's own name for the customer.")
+    member: strawberry.ID = strawberry.field(description="Who that is.")
 
 
 @strawberry.input(
@@ -109,18 +148,38 @@ class RecordingMutation:
     async def order_record(
         self, info: Info, input: Annotated[OrderRecordInput, argument(description="The order.")]
     ) -> ConversionPayload:
-        viewer = info.context.signed_in()
-        viewer.check_source(input.source)
-        order = NewOrder(
-            source=input.source,
-            external_id=input.external_id,
-            amount_minor=input.amount_minor,
-            member_id=_member_id(input.member),
-            customer_ref=input.customer_ref,
-            occurred_at=input.occurred_at,
+        return await _order(info, input)
+
+    @strawberry.mutation(
+        description="Accepts up to 100 orders, each on its own: one that is refused leaves the "
+        "others. The answers are in the same order.",
+        extensions=[access.allow(Role.SERVICE)],
+    )
+    async def orders_record(
+        self,
+        info: Info,
+        inputs: Annotated[list[OrderRecordInput], argument(description="The orders.")],
+    ) -> list[ConversionPayload]:
+        if len(inputs) > MOST_ORDERS:
+            error = user_error(TooMany(MOST_ORDERS, "inputs"))
+            return [ConversionPayload(errors=[error]) for _ in inputs]
+        return [await _order_or_errors(info, each) for each in inputs]
+
+    @strawberry.mutation(
+        description="Says that a shop's customer is this member: parked conversions of that "
+        "customer are decided now. Safe to send again.",
+        extensions=[access.allow(Role.SERVICE)],
+    )
+    @mistakes_to(lambda errors: MemberPayload(errors=errors))
+    async def customer_link(
+        self, info: Info, input: Annotated[CustomerLinkInput, argument(description="Who is who.")]
+    ) -> MemberPayload:
+        info.context.signed_in().check_source(input.source)
+        member_id = from_id("Member", input.member, "member")
+        row = await customers.link_member(
+            input.source, input.customer_ref, member_id, info.context.now
         )
-        recorded = await conversions.record_order(order, viewer.member_id, info.context.now)
-        return ConversionPayload.of(recorded)
+        return MemberPayload(member=Member.of(row))
 
     @strawberry.mutation(
         description="Accepts a membership fee and answers PENDING; safe to send again.",
@@ -169,3 +228,15 @@ class RecordingMutation:
 
 def _member_id(id: str | None) -> int | None:
     return None if id is None else from_id("Member", id, "member")
+
+
+async def _order(info: Info, input: OrderRecordInput) -> ConversionPayload:
+    viewer = info.context.signed_in()
+    viewer.check_source(input.source)
+    recorded = await conversions.record_order(input.plain(), viewer.member_id, info.context.now)
+    return ConversionPayload.of(recorded)
+
+
+@mistakes_to(lambda errors: ConversionPayload(errors=errors))
+async def _order_or_errors(info: Info, input: OrderRecordInput) -> ConversionPayload:
+    return await _order(info, input)

@@ -12,6 +12,7 @@ from api.context import STAFF, Context, Info
 from api.errors import UserError, mistakes_to
 from api.members import Member
 from api.nodes import Node, to_id
+from api.programs import Program, RewardRule, program
 from api.scalars import Long
 from core.errors import Invalid
 from members.identity import Viewer
@@ -22,36 +23,8 @@ from referral.models import ConversionStatus, ConversionType, Verdict
 
 LATE = timedelta(hours=24)  # how far back a client may place a touch
 
-strawberry.enum(ConversionType, description="What happened.")
 strawberry.enum(ConversionStatus, description="What became of it.")
 strawberry.enum(Verdict, description="Why a touch did or did not count; the first that applies.")
-
-
-@strawberry.type(description="Terms under which links earn.", directives=[access.as_parent()])
-class Program(Node):
-    code: str = strawberry.field(description="Its name for programs; unique.")
-    name: str = strawberry.field(description="Its name for people.")
-    window_days: int = strawberry.field(
-        description="How many times 24 hours a touch counts, both ends included."
-    )
-    currency: str = strawberry.field(description="ISO 4217.")
-
-    @classmethod
-    def of(cls, row: models.Program) -> "Program":
-        return cls(
-            id=to_id("Program", row.id),
-            code=row.code,
-            name=row.name,
-            window_days=row.window_days,
-            currency=row.currency,
-        )
-
-
-async def _program(info: Info, program_id: int) -> Program:
-    row = await info.context.load.program_by_id.load(program_id)
-    if row is None:
-        raise LookupError(f"program {program_id} is referred to and missing")
-    return Program.of(row)
 
 
 async def _member(info: Info, member_id: int) -> Member:
@@ -85,7 +58,7 @@ class ReferralLink(Node):
 
     @strawberry.field(description="Under which terms.")
     async def program(self, info: Info) -> Program:
-        return await _program(info, self.row.program_id)
+        return await program(info, self.row.program_id)
 
     @strawberry.field(description="The content it leads to, if readers may see it.")
     async def content(self, info: Info) -> Content | None:
@@ -93,18 +66,6 @@ class ReferralLink(Node):
             return None
         row = await info.context.content(self.row.content_id)
         return row and Content.of(row)
-
-
-@strawberry.type(
-    description="What a program pays for a kind of conversion.", directives=[access.as_parent()]
-)
-class RewardRule:
-    version: int = strawberry.field(description="Rules never change; a new rate is a new version.")
-    on: ConversionType = strawberry.field(description="What it rewards.")
-    asset: Asset = strawberry.field(description="What it pays in.")
-    rate_bps: int | None = strawberry.field(
-        description="Of the order's amount, in hundredths of a percent."
-    )
 
 
 @strawberry.type(
@@ -124,12 +85,7 @@ class Commission(Node):
             asset=row.asset,
             amount=Long(row.amount),
             reversed=Long(row.reversed),
-            rule=RewardRule(
-                version=row.rule.version,
-                on=row.rule.on,
-                asset=row.rule.asset,
-                rate_bps=row.rate_bps,
-            ),
+            rule=RewardRule.of(row.rule),
         )
 
 
@@ -141,7 +97,7 @@ class Attribution:
 
     @strawberry.field(description="Under which terms.")
     async def program(self, info: Info) -> Program:
-        return await _program(info, self.row.program_id)
+        return await program(info, self.row.program_id)
 
     @strawberry.field(description="Who is credited.")
     async def promoter(self, info: Info) -> Member:
@@ -173,7 +129,7 @@ class TouchVerdict:
 
     @strawberry.field(description="The program it was looked at in.")
     async def program(self, info: Info) -> Program:
-        return await _program(info, self.row.program_id)
+        return await program(info, self.row.program_id)
 
     @strawberry.field(description="When the link was clicked.")
     def touched_at(self) -> datetime | None:

@@ -30,6 +30,7 @@ from api.errors import Refusal, Unauthenticated, as_json, formatted, postponed, 
 from api.keys import ApiKeyMutation, ApiKeyQuery
 from api.members import MemberQuery
 from api.node import NodeQuery
+from api.programs import ProgramMutation, ProgramQuery
 from api.promoters import PromoterMutation
 from api.recording import RecordingMutation
 from api.referral import ReferralMutation, ReferralQuery
@@ -58,6 +59,7 @@ Query = merge_types(
         ApiKeyQuery,
         ContentQuery,
         TagQuery,
+        ProgramQuery,
         ReferralQuery,
         AuditQuery,
     ),
@@ -77,6 +79,7 @@ Mutation = merge_types(
         ReferralMutation,
         RecordingMutation,
         PromoterMutation,
+        ProgramMutation,
     ),
 )
 

@@ -200,7 +200,7 @@ def open_to(program: Program) -> frozenset[Role]:
     return frozenset(Role(each) for each in program.open_to.split(",") if each)
 
 
-async def newest_rules(program_id: int, at: datetime) -> Sequence[RewardRule]:
+async def rules_at(program_id: int, at: datetime) -> Sequence[RewardRule]:
     """The rules in force at an instant."""
     versions = RuleVersion.filter(program_id=program_id).order_by("-version")
     for version in await versions:

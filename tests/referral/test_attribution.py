@@ -291,14 +291,14 @@ def stories(draw: st.DrawFn) -> Story:
 # ---- the plain model, and what holds whatever happened
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=400)
 @given(story=stories())
 def test_the_decision_is_that_of_the_plain_model(story: Story) -> None:
     expected = plain.outcome(story.event, story.touches, story.terms, story.promoters)
     assert found(story.decide()) == expected
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(story=stories(), seed=st.integers(0, 999))
 def test_every_visit_has_one_verdict_in_whatever_order_the_clicks_are_told(
     story: Story, seed: int
@@ -323,7 +323,7 @@ def test_every_visit_has_one_verdict_in_whatever_order_the_clicks_are_told(
     )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(story=stories())
 def test_shares_of_the_first_level_sum_to_the_whole_in_every_program_that_has_one(
     story: Story,
@@ -342,7 +342,7 @@ def test_shares_of_the_first_level_sum_to_the_whole_in_every_program_that_has_on
         assert (share.program_id, share.promoter_id, share.level) in bearers
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(story=stories())
 def test_the_programs_of_a_group_never_pay_twice(story: Story) -> None:
     payers: dict[str, set[int]] = defaultdict(set)
@@ -353,7 +353,7 @@ def test_the_programs_of_a_group_never_pay_twice(story: Story) -> None:
     assert all(len(programs) == 1 for programs in payers.values())
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(story=stories())
 def test_a_rule_that_everybody_matches_pays_its_whole_and_no_rule_pays_more(story: Story) -> None:
     decision = story.decide()
@@ -374,7 +374,7 @@ def test_a_rule_that_everybody_matches_pays_its_whole_and_no_rule_pays_more(stor
             assert sum(amounts) == whole
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(story=stories(), steps=st.lists(st.integers(1, 10**6), min_size=1, max_size=8))
 def test_refunds_take_back_exactly_what_a_decision_gave(story: Story, steps: list[int]) -> None:
     event = replace(story.event, amount=sum(steps))
@@ -387,7 +387,7 @@ def test_refunds_take_back_exactly_what_a_decision_gave(story: Story, steps: lis
         assert totals[-1] == reward.amount
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(story=stories())
 def test_nobody_is_bound_twice_or_to_somebody_who_was_not_credited(story: Story) -> None:
     decision = story.decide()

@@ -1,0 +1,98 @@
+"""Who is a promoter of what, and who brought whom, as the API shows it."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from api import access
+from api.context import Info
+from api.nodes import Node, to_id
+from api.programs import Program, program
+from members.models import Member as MemberRow
+from referral import models
+from referral.models import ConversionType
+
+if TYPE_CHECKING:
+    from api.members import Member
+
+AnyMember = Annotated["Member", strawberry.lazy("api.members")]
+
+
+async def _member(info: Info, member_id: int) -> AnyMember:
+    from api.members import Member  # noqa: PLC0415 - which is made of what is here
+
+    row = await info.context.load.member_by_id.load(member_id)
+    if row is None:
+        raise LookupError(f"member {member_id} is referred to and missing")
+    return Member.of(row)
+
+
+@strawberry.type(
+    description="That a member is a promoter of a program.", directives=[access.as_parent()]
+)
+class Enrollment(Node):
+    row: strawberry.Private[models.Enrollment]
+    suspension: strawberry.Private[models.Suspension | None]
+    active: bool = strawberry.field(description="Whether it earns; false while suspended.")
+    reason: str | None = strawberry.field(description="Why it is suspended.")
+    created_at: datetime = strawberry.field(description="Since when.")
+
+    @classmethod
+    def of(cls, row: models.Enrollment, suspension: models.Suspension | None) -> "Enrollment":
+        return cls(
+            id=to_id("Enrollment", row.id),
+            row=row,
+            suspension=suspension,
+            active=suspension is None,
+            reason=suspension and suspension.reason,
+            created_at=row.created_at,
+        )
+
+    @strawberry.field(description="Under which terms.")
+    async def program(self, info: Info) -> Program:
+        return await program(info, self.row.program_id)
+
+    @strawberry.field(description="The promoter.")
+    async def member(self, info: Info) -> AnyMember:
+        return await _member(info, self.row.member_id)
+
+    @strawberry.field(description="Who gets what rules of level 2 pay.")
+    async def parent(self, info: Info) -> AnyMember | None:
+        return None if self.row.parent_id is None else await _member(info, self.row.parent_id)
+
+
+async def enrollments(member_id: int) -> list[Enrollment]:
+    """What the member is a promoter of, oldest first."""
+    rows = await models.Enrollment.filter(member_id=member_id).order_by("id")
+    suspended = {
+        each.enrollment_id: each
+        for each in await models.Suspension.filter(
+            enrollment_id__in=[row.id for row in rows], resumed_at__isnull=True
+        )
+    }
+    return [Enrollment.of(row, suspended.get(row.id)) for row in rows]
+
+
+@strawberry.type
+class MemberReferral:
+    """The part of a member that is about who brought whom."""
+
+    row: strawberry.Private[MemberRow]
+
+    @strawberry.field(
+        description="What it is a promoter of, oldest first.", extensions=[access.SELF_OR_STAFF]
+    )
+    async def enrollments(self) -> list[Enrollment]:
+        return await enrollments(self.row.id)
+
+    @strawberry.field(
+        description="To whom its registration was attributed; of several, the largest share.",
+        extensions=[access.SELF_OR_STAFF],
+    )
+    async def referrer(self, info: Info) -> AnyMember | None:
+        found = models.Attribution.filter(
+            level=1, conversion__type=ConversionType.REGISTRATION, conversion__member_id=self.row.id
+        )
+        largest = await found.order_by("-weight_ppm", "id").first()
+        return largest and await _member(info, largest.promoter_id)
