@@ -4,19 +4,22 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import strawberry
+from strawberry import argument
 
 from api import access
 from api.context import Info
-from api.nodes import Node, to_id
+from api.nodes import After, Connection, First, Node, to_id
 from api.programs import Program, program
 from members.models import Member as MemberRow
 from referral import models
 from referral.models import ConversionType
 
 if TYPE_CHECKING:
+    from api.conversions import Conversion, ConversionWhere
     from api.members import Member
 
 AnyMember = Annotated["Member", strawberry.lazy("api.members")]
+AnyConversion = Annotated["Conversion", strawberry.lazy("api.conversions")]
 
 
 async def _member(info: Info, member_id: int) -> AnyMember:
@@ -85,6 +88,25 @@ class MemberReferral:
     )
     async def enrollments(self) -> list[Enrollment]:
         return await enrollments(self.row.id)
+
+    @strawberry.field(
+        description="Everything in which a touch, code or binding of this promoter was looked at, "
+        "newest first, with what was decided about those; staff see all of it.",
+        extensions=[access.SELF_OR_STAFF],
+    )
+    async def conversions(
+        self,
+        info: Info,
+        where: Annotated[
+            Annotated["ConversionWhere", strawberry.lazy("api.conversions")] | None,
+            argument(description="Narrows the list."),
+        ] = None,
+        first: First = 20,
+        after: After = None,
+    ) -> Connection[AnyConversion]:
+        from api import conversions  # noqa: PLC0415 - a conversion has members
+
+        return await conversions.of_promoter(info.context, self.row.id, where, first, after)
 
     @strawberry.field(
         description="To whom its registration was attributed; of several, the largest share.",

@@ -9,10 +9,10 @@ from strawberry import argument
 from api import access
 from api.accounts import MemberPayload
 from api.context import Info
+from api.conversions import Conversion
 from api.errors import UserError, mistakes_to, user_error
 from api.members import Member
 from api.nodes import from_id
-from api.referral import Conversion
 from api.scalars import Long
 from members.models import Role
 from referral import conversions, customers

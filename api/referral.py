@@ -1,4 +1,4 @@
-"""Links, orders and who is credited for them, as the API shows it."""
+"""Links, touches and who is credited for them, as the API shows it."""
 
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -8,7 +8,7 @@ from strawberry import argument
 
 from api import access
 from api.content import Content
-from api.context import STAFF, Context, Info
+from api.context import Context, Info
 from api.errors import UserError, mistakes_to
 from api.members import Member
 from api.nodes import Node, to_id
@@ -17,9 +17,9 @@ from api.scalars import Long
 from core.errors import Invalid
 from members.identity import Viewer
 from members.models import Asset, Role
-from referral import conversions, customers, links, models, touches
+from referral import customers, links, models, touches
 from referral.errors import CodeUnknown
-from referral.models import ConversionStatus, ConversionType, Verdict
+from referral.models import ConversionStatus, Verdict
 
 LATE = timedelta(hours=24)  # how far back a client may place a touch
 
@@ -27,7 +27,8 @@ strawberry.enum(ConversionStatus, description="What became of it.")
 strawberry.enum(Verdict, description="Why a touch did or did not count; the first that applies.")
 
 
-async def _member(info: Info, member_id: int) -> Member:
+async def member_of(info: Info, member_id: int) -> Member:
+    """The member with this id, whom something refers to."""
     row = await info.context.load.member_by_id.load(member_id)
     if row is None:
         raise LookupError(f"member {member_id} is referred to and missing")
@@ -54,7 +55,7 @@ class ReferralLink(Node):
 
     @strawberry.field(description="Who is credited for what comes through it.")
     async def owner(self, info: Info) -> Member:
-        return await _member(info, self.row.owner_id)
+        return await member_of(info, self.row.owner_id)
 
     @strawberry.field(description="Under which terms.")
     async def program(self, info: Info) -> Program:
@@ -101,7 +102,7 @@ class Attribution:
 
     @strawberry.field(description="Who is credited.")
     async def promoter(self, info: Info) -> Member:
-        return await _member(info, self.row.promoter_id)
+        return await member_of(info, self.row.promoter_id)
 
     @strawberry.field(description="Through which link.")
     def link(self) -> ReferralLink | None:
@@ -141,84 +142,7 @@ class TouchVerdict:
 
     @strawberry.field(description="Whose link it was.")
     async def promoter(self, info: Info) -> Member | None:
-        return await _member(info, self.row.promoter_id)
-
-
-@strawberry.type(
-    description="An order or a refund, and what was decided about it.",
-    directives=[access.as_parent()],
-)
-class Conversion(Node):
-    row: strawberry.Private[models.Conversion]
-    type: ConversionType = strawberry.field(description="What happened.")
-    source: str = strawberry.field(description="The shop that told it.")
-    external_id: str = strawberry.field(description="The shop's own id for it.")
-    amount_minor: Long = strawberry.field(description="In minor units.")
-    refunded_minor: Long = strawberry.field(
-        description="Of an order: what was refunded, in minor units; never above its amount."
-    )
-    occurred_at: datetime = strawberry.field(description="When it happened, as the shop says.")
-    status: ConversionStatus = strawberry.field(description="What became of it.")
-
-    @classmethod
-    def of(cls, row: models.Conversion) -> "Conversion":
-        return cls(
-            id=to_id("Conversion", row.id),
-            row=row,
-            type=row.type,
-            source=row.source,
-            external_id=row.external_id,
-            amount_minor=Long(row.amount_minor),
-            refunded_minor=Long(row.refunded_minor),
-            occurred_at=row.occurred_at,
-            status=row.status,
-        )
-
-    @strawberry.field(description="The customer, once known.")
-    async def member(self, info: Info) -> Member | None:
-        return None if self.row.member_id is None else await _member(info, self.row.member_id)
-
-    @strawberry.field(description="Of a refund: its order, once that has arrived.")
-    async def order(self) -> "Conversion | None":
-        row = self.row.order_id and await models.Conversion.get(id=self.row.order_id)
-        return Conversion.of(row) if row else None
-
-    @strawberry.field(description="Who brought it.")
-    async def attributions(self) -> list[Attribution]:
-        found = models.Attribution.filter(conversion_id=self.row.id).order_by("id")
-        return [
-            Attribution(row=row, level=row.level, weight_ppm=row.weight_ppm)
-            for row in await found.select_related("link")
-        ]
-
-    @strawberry.field(description="Every touch that was looked at, in time order, and why.")
-    async def explanation(self) -> list[TouchVerdict]:
-        found = models.TouchVerdict.filter(conversion_id=self.row.id).order_by("id")
-        return [
-            TouchVerdict(row=row, verdict=row.verdict, detail=row.detail)
-            for row in await found.select_related("touch__link")
-        ]
-
-
-@strawberry.type
-class ReferralQuery:
-    @strawberry.field(
-        description="A conversion by the shop's own id. Staff, the service that recorded it, and "
-        "an API key of its source.",
-        extensions=[access.allow(*STAFF, Role.SERVICE)],
-    )
-    async def conversion(
-        self,
-        info: Info,
-        source: Annotated[str, argument(description="The shop.")],
-        external_id: Annotated[str, argument(description="The shop's own id for it.")],
-        type: Annotated[
-            ConversionType, argument(description="Each type has ids of its own.")
-        ] = ConversionType.ORDER,
-    ) -> Conversion | None:
-        viewer = info.context.signed_in()
-        row = await conversions.find(type, source, external_id)
-        return Conversion.of(row) if row and _may_see(viewer, row) else None
+        return await member_of(info, self.row.promoter_id)
 
 
 @strawberry.input(description="A click that a client without cookies tells of.")
@@ -265,12 +189,6 @@ class ReferralMutation:
             link, visitor, at, member_id=member_id, now=info.context.now, late=late
         )
         return TouchPayload(visitor_id=visitor)
-
-
-def _may_see(viewer: Viewer, row: models.Conversion) -> bool:
-    """Staff all, a service what it recorded and what is of the sources that its key names."""
-    named = viewer.sources is not None and row.source in viewer.sources
-    return not viewer.roles.isdisjoint(STAFF) or named or row.recorded_by_id == viewer.member_id
 
 
 def _touched_at(context: Context, occurred_at: datetime | None) -> datetime:

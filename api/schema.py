@@ -25,6 +25,7 @@ from api.audit import AuditQuery
 from api.bulk import BulkMutation
 from api.content import ContentQuery
 from api.context import Context
+from api.conversions import ConversionQuery
 from api.editing import EditingMutation, LifecycleMutation, TaggingMutation
 from api.errors import Refusal, Unauthenticated, as_json, formatted, postponed, refused
 from api.keys import ApiKeyMutation, ApiKeyQuery
@@ -33,7 +34,7 @@ from api.node import NodeQuery
 from api.programs import ProgramMutation, ProgramQuery
 from api.promoters import PromoterMutation
 from api.recording import RecordingMutation
-from api.referral import ReferralMutation, ReferralQuery
+from api.referral import ReferralMutation
 from api.scalars import SCALARS
 from api.sessions import SessionMutation
 from api.settings import Settings
@@ -60,7 +61,7 @@ Query = merge_types(
         ContentQuery,
         TagQuery,
         ProgramQuery,
-        ReferralQuery,
+        ConversionQuery,
         AuditQuery,
     ),
 )
