@@ -203,7 +203,8 @@ def _exclude(looks: Sequence[_Look]) -> None:
     decides, else the one whose latest eligible touch is newest."""
     groups: dict[str, list[_Look]] = {}
     for look in looks:
-        if look.rewards and look.terms.group is not None:
+        pays = any(reward.amount > 0 for _, reward in look.rewards)
+        if pays and look.terms.group is not None:
             groups.setdefault(look.terms.group, []).append(look)
     for group in groups.values():
         bound = {look.program_id: look.bond.bound_at for look in group if look.bond is not None}

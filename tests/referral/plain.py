@@ -293,12 +293,16 @@ class Program:
         return any((promoter, 1, asset) in self.rewards for asset in Asset)
 
 
+def pays(program: Program) -> bool:
+    return any(amount > 0 for _, amount in program.rewards.values())
+
+
 def loses(program: Program, programs: Sequence[Program]) -> bool:
     """Whether another program of the group decides."""
     group = program.terms.group
-    if group is None or not program.rewards:
+    if group is None or not pays(program):
         return False
-    rivals = [each for each in programs if each.terms.group == group and each.rewards]
+    rivals = [each for each in programs if each.terms.group == group and pays(each)]
     bound = [(each.bond.bound_at, each.number) for each in rivals if each.bond is not None]
     if bound:
         return min(bound)[1] != program.number
