@@ -149,7 +149,7 @@ async def of_promoter(
     plain = where.plain() if where else Where()
     staff = not context.signed_in().roles.isdisjoint(STAFF)
     return await connected(
-        asking.of_promoter(promoter_id, plain),
+        asking.of_promoter(promoter_id, plain, masked=not staff),
         name=f"conversions:{promoter_id}:{asking.digest(plain)}",
         first=first,
         after=after,

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tortoise.expressions import Q, Subquery
@@ -81,13 +81,20 @@ def _looked_at(where: Where) -> QuerySet[TouchVerdict] | None:
     return found
 
 
-def of_promoter(promoter_id: int, where: Where) -> QuerySet[Conversion]:
+def of_promoter(promoter_id: int, where: Where, *, masked: bool) -> QuerySet[Conversion]:
     """Those in which a touch, code or binding of this promoter was looked at, or for which they
-    were credited as a parent."""
+    were credited as a parent; verdict and program are of their own.
+
+    With `masked`, for the promoter's own eyes, nothing is found by the customer or by others.
+    """
+    if masked and (where.member_id is not None or where.promoter_id not in (None, promoter_id)):
+        return Conversion.filter(id__in=[])
+    if where.verdicts is not None or where.program is not None:
+        return conversions(replace(where, promoter_id=promoter_id))
     verdicts = TouchVerdict.filter(promoter_id=promoter_id).values("conversion_id")
     parts = Attribution.filter(promoter_id=promoter_id, level=2).values("conversion_id")
     concerned = Q(id__in=Subquery(verdicts)) | Q(id__in=Subquery(parts))
-    return conversions(where).filter(concerned)
+    return conversions(replace(where, promoter_id=None)).filter(concerned)
 
 
 def of_service(viewer: Viewer, where: Where) -> QuerySet[Conversion]:
@@ -100,5 +107,5 @@ def of_service(viewer: Viewer, where: Where) -> QuerySet[Conversion]:
 
 async def concerns(promoter_id: int, conversion_ids: Collection[int]) -> frozenset[int]:
     """Which of the conversions this promoter may see a part of."""
-    found = of_promoter(promoter_id, Where()).filter(id__in=list(conversion_ids))
+    found = of_promoter(promoter_id, Where(), masked=True).filter(id__in=list(conversion_ids))
     return frozenset(each.id for each in await found)
