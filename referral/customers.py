@@ -40,7 +40,7 @@ async def name(row: Conversion, now: datetime) -> Sequence[Mistake]:
     member_id, ref = row.member_id, row.customer_ref
     if member_id is None:
         return []
-    await database.lock(*locks(row))
+    await hold(row.visitor, *locks(row))
     mistakes = []
     if ref is not None and not await link(row.source, ref, member_id, now):
         mistakes.append(CustomerRefTaken(row.source, ref))
@@ -57,6 +57,20 @@ def locks(row: Conversion) -> Sequence[str]:
     if row.visitor is not None:
         names.append(touches.visitor_lock(row.visitor))
     return names
+
+
+async def hold(visitor: str | None, *names: str) -> None:
+    """Takes turns, by these names too, with whoever needs to know whose the visitor is, or whose
+    the shops' customers are that the visitor has ordered as; belongs into a unit of work, before
+    its first write."""
+    if visitor is not None:
+        ordered_as = Conversion.filter(
+            visitor=visitor, member_id__isnull=True, customer_ref__isnull=False
+        )
+        refs = await ordered_as.distinct().values_list("source", "customer_ref")
+        names = (*names, touches.visitor_lock(visitor))
+        names += tuple(identity.customer_lock(source, ref) for source, ref in refs)
+    await database.lock(*names)
 
 
 async def _known(row: Conversion) -> int | None:
@@ -109,8 +123,9 @@ async def link_member(source: str, ref: str, member_id: int, now: datetime) -> M
 
 
 async def join(visitor: str, member_id: int, now: datetime) -> str:
-    """Makes the visitor the member's, with its touches and what it paid; belongs into a unit of
-    work. Returns the visitor id to use from now on, see `touches.join`."""
+    """Makes the visitor the member's, with its touches, what it paid and the names that shops have
+    for it; belongs into a unit of work that holds the visitor, see `hold`. Returns the visitor id
+    to use from now on, see `touches.join`."""
     joined = await touches.join(visitor, member_id, now)
     if joined == visitor:
         unowned = Conversion.filter(visitor=visitor)
@@ -143,6 +158,9 @@ async def _adopt(
             crediting.count(standings, conversion, member_id)
         await standings.save()
     await reopen(sorted(waiting, key=_time), now)
+    for source, ref in sorted({(each.source, each.customer_ref or "") for each in found}):
+        if ref:
+            await link(source, ref, member_id, now)
 
 
 def _time(conversion: Conversion) -> tuple[datetime, int]:
@@ -193,7 +211,7 @@ async def report(
     an eligible touch is decided again.
     """
     if member_id is not None or late:
-        await database.lock(touches.visitor_lock(visitor))
+        await hold(visitor)
     if member_id is not None:
         visitor = await join(visitor, member_id, now)
     await Touch.create(link=found, visitor=visitor, touched_at=touched_at, channel=channel)

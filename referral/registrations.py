@@ -56,6 +56,7 @@ async def register(
 async def _register(
     new: NewMember, visitor: str | None, hash: str | None, code: str | None, now: datetime
 ) -> Entered:
+    await _hold(visitor)
     member, visitor = await _make(new, visitor, await _typed(code), now)
     if hash is not None:
         await passwords.keep(member.id, hash, now)
@@ -79,7 +80,7 @@ async def ensure(
     Conversions of the customer that waited for a member are decided now. Raises as `register`.
     """
     source, ref = identity.check_source(source), identity.check_ref(ref)
-    await database.lock(identity.customer_lock(source, ref))
+    await _hold(visitor, identity.customer_lock(source, ref))
     member = await identity.customer(source, ref)
     if member is None:
         link = await _typed(code)
@@ -117,6 +118,7 @@ async def sign_in(
 
 @database.unit_of_work
 async def _enter(attempt: Attempt, kept: Password, visitor: str | None, now: datetime) -> Entered:
+    await _hold(visitor)
     await attempts.forgive(attempt)
     return await _open(kept.member, visitor, now)
 
@@ -131,6 +133,7 @@ async def enter_with_wechat(
     session, since what WeChat told of the person cannot be asked again.
     """
     await wechat.lock(person)
+    await _hold(visitor)
     member = await wechat.member(person)
     if member is not None:
         return await _open(member, visitor, now)
@@ -180,7 +183,12 @@ async def _make(
     return member, visitor
 
 
+async def _hold(visitor: str | None, *names: str) -> None:
+    """See `customers.hold`; raises `Invalid` for what is no visitor id."""
+    await customers.hold(None if visitor is None else touches.check_visitor(visitor), *names)
+
+
 async def _join(visitor: str | None, member: Member, now: datetime) -> str | None:
     if visitor is None:
         return None
-    return await customers.join(touches.check_visitor(visitor), member.id, now)
+    return await customers.join(visitor, member.id, now)
