@@ -122,7 +122,8 @@ class Casebook:
         }
         if not decided:
             return
-        for commission in await Commission.filter(conversion_id__in=list(decided)).order_by("id"):
+        commissions = Commission.filter(conversion_id__in=list(decided)).order_by("id")
+        for commission in await commissions.select_for_update():  # nobody moves them meanwhile
             decided[commission.conversion_id].commissions.append(commission)
         sums = (
             Conversion.filter(order_id__in=list(decided), status__in=DECIDED_REFUND)

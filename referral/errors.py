@@ -50,3 +50,23 @@ class ProgramNotFound(NotFound):
 
     def __init__(self, code: str) -> None:
         super().__init__(f"There is no program {code}.", "program")
+
+
+class PayoutNotFound(NotFound):
+    """No pay-out has this id."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such pay-out.", "id")
+
+
+class PayoutSettled(Mistake):
+    """The pay-out cannot go from where it is to there."""
+
+    code = "INVALID_TRANSITION"
+
+    def __init__(self, status: str) -> None:
+        super().__init__(
+            f"This pay-out is {status}: PROCESSING may become SENT or FAILED, SENT may become "
+            "FAILED.",
+            "id",
+        )
