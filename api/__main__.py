@@ -26,7 +26,7 @@ from core import database
 from core.errors import Mistake
 from members import identity, payees
 from members.models import DowngradePolicy, Role
-from referral import payouts, recomputing, reconciliation
+from referral import bank_orders, recomputing, reconciliation
 
 T = TypeVar("T")
 
@@ -341,7 +341,7 @@ def reseal() -> None:
     async def work() -> None:
         vault = payees.vault(settings.payee_secrets())
         async with app.opened(settings):
-            for some in (payees.reseal, payouts.reseal):
+            for some in (payees.reseal, bank_orders.reseal):
                 after: int | None = 0
                 while after is not None:
                     after = await some(vault, after)

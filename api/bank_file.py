@@ -18,7 +18,7 @@ from core import money
 from core.errors import Mistake
 from members import payees
 from members.models import Role
-from referral import payouts
+from referral import bank_orders
 from referral.models import PayoutStatus
 
 COLUMNS = (
@@ -50,7 +50,7 @@ async def _download(request: Request, settings: Settings) -> Response:
     context = Context(settings, now, await bearers.viewer(request, now))
     viewer = context.allow([Role.FINANCE])
     try:
-        found = await payouts.orders(
+        found = await bank_orders.of(
             _status(request.query_params.get("status", PayoutStatus.PROCESSING)),
             request.query_params.get("program"),
             payees.vault(settings.payee_secrets()),
@@ -68,7 +68,7 @@ def _status(name: str) -> PayoutStatus:
     return PayoutStatus(name)
 
 
-def sheet(orders: Sequence[payouts.Order]) -> bytes:
+def sheet(orders: Sequence[bank_orders.Order]) -> bytes:
     """CSV in UTF-8 with a byte order mark, which spreadsheets need to know it by."""
     file = io.StringIO(newline="")
     rows = csv.writer(file)
@@ -78,7 +78,7 @@ def sheet(orders: Sequence[payouts.Order]) -> bytes:
     return file.getvalue().encode("utf-8-sig")
 
 
-def _cells(order: payouts.Order) -> Sequence[str]:
+def _cells(order: bank_orders.Order) -> Sequence[str]:
     payout, payee = order.payout, order.payee
     return [
         to_id("Payout", payout.id),

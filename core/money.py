@@ -1,11 +1,13 @@
 """Owns how amounts are rounded, integers in, integers out, and how they are written for people."""
 
-from collections.abc import Mapping
-
 # The currencies of ISO 4217 that do not have two decimal places.
-_NONE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
-_THREE = "BHD IQD JOD KWD LYD OMR TND"
-PLACES: Mapping[str, int] = dict.fromkeys(_NONE.split(), 0) | dict.fromkeys(_THREE.split(), 3)
+_NO_PLACES = frozenset(
+    (
+        *("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG"),
+        *("RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"),
+    )
+)
+_THREE_PLACES = frozenset(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"))
 
 
 def half_up(numerator: int, denominator: int) -> int:
@@ -22,8 +24,8 @@ def half_up(numerator: int, denominator: int) -> int:
 def decimal(amount_minor: int, currency: str) -> str:
     """The amount as it stands on a bank form, such as 12.34 for 1234 of CNY; a currency that is
     not known to be otherwise has two decimal places."""
-    places = PLACES.get(currency, 2)
-    if not places:
+    if currency in _NO_PLACES:
         return str(amount_minor)
+    places = 3 if currency in _THREE_PLACES else 2
     whole, part = divmod(abs(amount_minor), 10**places)
     return f"{'-' if amount_minor < 0 else ''}{whole}.{part:0{places}}"

@@ -4,10 +4,28 @@ Pure: decides, writes nothing.
 """
 
 from datetime import datetime
+from enum import StrEnum
 
 from members.ledger import AccountRef
 from members.models import Account
 from referral.models import Commission
+
+
+class CommissionStatus(StrEnum):
+    """How far a commission is, in one word."""
+
+    PENDING = "PENDING"
+    AVAILABLE = "AVAILABLE"
+    PAID = "PAID"
+    REVERSED = "REVERSED"  # nothing is left of it
+    HELD = "HELD"
+
+
+def status(commission: Commission) -> CommissionStatus:
+    """Where what is left of it lies, or that nothing is."""
+    if commission.reversed and not left(commission):
+        return CommissionStatus.REVERSED
+    return CommissionStatus(commission.account)
 
 
 def left(commission: Commission) -> int:

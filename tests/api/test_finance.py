@@ -19,8 +19,8 @@ from members import payees
 from members.models import Asset, LedgerTransfer, Role
 from members.payees import Payee
 from referral import adjusting, releasing
+from referral.bank_orders import Order
 from referral.models import Commission, Payout, PayoutStatus
-from referral.payouts import Order
 from tests import factories
 from tests.api.books import nothing_written, on_sqlite_alone
 from tests.client import ORDER, Api
@@ -210,6 +210,17 @@ async def test_staff_sees_what_an_entry_was_for_and_the_promoter_does_not_see_th
     id = to_id("Member", here.stage.promoter.member.id)
     seen = await live.ask(query, here.finance.token, id=id)
     assert {"kind": "ACCRUE", "conversion": {"externalId": "A-1"}} in seen["ledger"]["nodes"]
+
+
+@on_sqlite_alone
+async def test_a_commission_says_how_far_it_is(live: Api) -> None:
+    here = await world(live)
+    query = """{ conversion(source: "shop", externalId: "A-1") {
+      attributions { commissions { status availableAt } } } }"""
+    [attribution] = (await live.ask(query, here.finance.token))["attributions"]
+    [commission] = attribution["commissions"]
+    assert commission["status"] == "AVAILABLE"
+    assert commission["availableAt"] == f"{here.commission.available_at:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 @on_sqlite_alone

@@ -11,8 +11,8 @@ from core import database
 from members import ledger, payees
 from members.models import Asset, EntryKind, LedgerTransfer, Member, Role
 from members.payees import Payee
-from referral import holding, reconciliation, releasing
-from referral.models import Commission, Program
+from referral import adjusting, holding, payouts, reconciliation, releasing
+from referral.models import Commission, Payout, Program
 from tests import factories
 from tests.conftest import SECRET
 from tests.factories import NOW
@@ -20,6 +20,7 @@ from tests.members.statements import LOG
 from tests.referral import scene
 from tests.referral.scene import Shop
 
+FINANCE = 7  # whoever runs and settles
 VAULT = payees.Vault([SECRET])
 NUMBERS = itertools.count(1)
 
@@ -96,6 +97,32 @@ async def hold(*commissions: Commission, fact: str = "case", now: datetime = NOW
 @database.unit_of_work
 async def unhold(*commissions: Commission, fact: str = "case", now: datetime = NOW) -> list[int]:
     return [*await holding.unhold([each.id for each in commissions], fact, now)]
+
+
+async def run(program: str = "friends") -> list[tuple[int, int]]:
+    """Whom a run pays, and how much."""
+    made = await payouts.run(program, FINANCE, NOW)
+    return [(each.member_id, each.amount_minor) for each in made]
+
+
+async def one_payout(amount: int = 100) -> tuple[Purse, Payout]:
+    lin = await purse()
+    await lin.available(amount)
+    await run()
+    return lin, await Payout.get()
+
+
+async def adjust(of: Purse, amount: int, key: str, asset: Asset = Asset.CASH) -> None:
+    await adjusting.adjust(
+        of.promoter.id,
+        of.program.code,
+        asset=asset,
+        amount=amount,
+        memo="a correction",
+        key=key,
+        actor_id=FINANCE,
+        now=NOW,
+    )
 
 
 async def account(commission: Commission) -> str:

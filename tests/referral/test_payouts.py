@@ -8,26 +8,17 @@ import pytest
 
 from core.audit import AuditEntry
 from core.errors import Mistake
-from members import payees
 from members.models import Account, Asset, EntryKind, LedgerTransfer
-from referral import adjusting, payouts, releasing
+from referral import payouts, releasing
 from referral.errors import PayoutNotFound, PayoutSettled, ProgramNotFound
 from referral.models import Commission, Payout, PayoutStatus, Program
 from tests import factories
-from tests.conftest import SECRET
 from tests.core import elsewhere
 from tests.factories import NOW
 from tests.referral import purse
-from tests.referral.purse import VAULT, Killed, Purse
+from tests.referral.purse import FINANCE, VAULT, Killed, adjust, one_payout, run
 
 LATER = NOW + timedelta(days=1)
-FINANCE = 7
-
-
-async def run(program: str = "friends") -> list[tuple[int, int]]:
-    """Whom a run pays, and how much."""
-    made = await payouts.run(program, FINANCE, NOW)
-    return [(each.member_id, each.amount_minor) for each in made]
 
 
 async def settle(
@@ -35,19 +26,6 @@ async def settle(
 ) -> Payout:
     return await payouts.settle(
         payout_id, sent=sent, reference=reference, reason=reason, actor_id=FINANCE, now=LATER
-    )
-
-
-async def adjust(of: Purse, amount: int, key: str, asset: Asset = Asset.CASH) -> None:
-    await adjusting.adjust(
-        of.promoter.id,
-        of.program.code,
-        asset=asset,
-        amount=amount,
-        memo="a correction",
-        key=key,
-        actor_id=FINANCE,
-        now=NOW,
     )
 
 
@@ -212,13 +190,6 @@ async def test_refunds_never_take_back_more_than_was_earned(opened: str) -> None
 
 
 # ---------------------------------------------------------------- settling
-
-
-async def one_payout(amount: int = 100) -> tuple[Purse, Payout]:
-    lin = await purse.purse()
-    await lin.available(amount)
-    await run()
-    return lin, await Payout.get()
 
 
 async def test_a_sent_one_keeps_the_banks_reference(opened: str) -> None:
@@ -460,118 +431,6 @@ async def test_killed_before_any_statement_a_settlement_is_whole_or_not_there(
     assert statements >= 6
     assert await lin.holds() == (0, 100, 0, 0)
     assert await purse.problems() == []
-
-
-# ---------------------------------------------------------------- for the bank
-
-
-async def test_the_orders_of_a_status_are_in_the_clear_and_audited(opened: str) -> None:
-    _, payout = await one_payout()
-    [order] = await payouts.orders(PayoutStatus.PROCESSING, None, VAULT, FINANCE, NOW)
-    assert (order.payout.id, order.payee.account) == (payout.id, "6222 0000 1111 2222")
-    assert await payouts.orders(PayoutStatus.SENT, None, VAULT, FINANCE, NOW) == []
-    [entry] = await AuditEntry.filter(action="payoutCsv")
-    assert (entry.subject_id, entry.actor_id) == (payout.id, FINANCE)
-
-
-async def test_orders_are_of_one_program_where_it_is_named(embedded: str) -> None:
-    await one_payout()
-    await factories.program("family")
-    for program, count in (("friends", 1), ("family", 0)):
-        found = await payouts.orders(PayoutStatus.PROCESSING, program, VAULT, FINANCE, NOW)
-        assert len(found) == count
-    with pytest.raises(ProgramNotFound):
-        await payouts.orders(PayoutStatus.PROCESSING, "nowhere", VAULT, FINANCE, NOW)
-
-
-async def test_a_payout_goes_where_it_was_to_go_at_the_run(embedded: str) -> None:
-    lin, _ = await one_payout()
-    await lin.set_payee("6333")
-    [order] = await payouts.orders(PayoutStatus.PROCESSING, None, VAULT, FINANCE, NOW)
-    assert order.payee.account == "6222 0000 1111 2222"
-
-
-async def test_payouts_are_resealed_by_the_newest_secret(opened: str) -> None:
-    await one_payout()
-    newest = "another secret of the tests, long enough too"
-    last = await payouts.reseal(payees.Vault([newest, SECRET]), 0)
-    assert last is not None
-    assert await payouts.reseal(payees.Vault([newest]), last) is None
-    assert payees.Vault([newest]).open((await Payout.get()).payee).bank == "ICBC"
-
-
-# ---------------------------------------------------------------- adjusting
-
-
-async def test_an_adjustment_moves_what_is_available_and_says_why(opened: str) -> None:
-    lin = await purse.purse()
-    await adjust(lin, 50, "k-1")
-    assert await lin.holds() == (0, 50, 0, 0)
-    [transfer] = await LedgerTransfer.filter(kind=EntryKind.ADJUST)
-    assert (transfer.key, transfer.memo) == ("adjust:k-1", "a correction")
-    [entry] = await AuditEntry.filter(action="ledgerAdjust")
-    assert entry.detail == {
-        "program": "friends",
-        "asset": "CASH",
-        "amount": 50,
-        "memo": "a correction",
-        "key": "k-1",
-    }
-    assert await purse.problems() == []
-
-
-async def test_an_adjustment_goes_down_to_zero_and_no_further(opened: str) -> None:
-    lin = await purse.purse()
-    await adjust(lin, 50, "k-1")
-    with pytest.raises(Mistake) as caught:
-        await adjust(lin, -51, "k-2")
-    assert (caught.value.code, [*caught.value.field]) == ("INSUFFICIENT_BALANCE", ["amount"])
-    assert await lin.holds() == (0, 50, 0, 0)
-    await adjust(lin, -50, "k-2")
-    assert await lin.holds() == (0, 0, 0, 0)
-
-
-async def test_a_negative_balance_may_be_adjusted_upwards_alone(opened: str) -> None:
-    lin = await purse.purse()
-    commission = await lin.available(100)
-    await run()
-    await lin.refund(commission, 100)
-    with pytest.raises(Mistake, match="-100 is available"):
-        await adjust(lin, -1, "k-1")
-    await adjust(lin, 40, "k-2")
-    assert await lin.holds() == (0, -60, 0, 100)
-
-
-async def test_one_key_adjusts_once(opened: str) -> None:
-    lin = await purse.purse()
-    await asyncio.gather(*(adjust(lin, 50, "k-1") for _ in range(6)))
-    assert await lin.holds() == (0, 50, 0, 0)
-    assert await AuditEntry.filter(action="ledgerAdjust").count() == 1
-
-
-async def test_the_same_key_with_anything_else_is_a_conflict(opened: str) -> None:
-    lin, mei = await purse.purse(), await purse.purse("mei")
-    await adjust(lin, 50, "k-1")
-    for whose, amount, asset in (
-        (lin, 51, Asset.CASH),
-        (lin, -50, Asset.CASH),
-        (lin, 50, Asset.POINTS),
-        (mei, 50, Asset.CASH),
-    ):
-        with pytest.raises(Mistake) as caught:
-            await adjust(whose, amount, "k-1", asset)
-        assert (caught.value.code, [*caught.value.field]) == ("IDEMPOTENCY_CONFLICT", ["key"])
-    assert await lin.holds() == (0, 50, 0, 0)
-
-
-async def test_withdrawals_at_once_never_take_more_than_there_is(opened: str) -> None:
-    lin = await purse.purse()
-    await adjust(lin, 100, "k-0")
-    results = await asyncio.gather(
-        *(adjust(lin, -30, f"k-{n}") for n in range(1, 7)), return_exceptions=True
-    )
-    assert sum(result is None for result in results) == 3
-    assert await lin.holds() == (0, 10, 0, 0)
 
 
 async def test_releasing_is_no_part_of_a_run(embedded: str) -> None:
