@@ -48,18 +48,25 @@ CHECKS = {
         ) AS moved
         GROUP BY id, rest, lies, booked_on
         HAVING SUM(amount) <> CASE WHEN booked_on = lies THEN rest ELSE 0 END""",
-    "account {key}: the balance is {balance}, what stands elsewhere makes {due}": f"""
-        SELECT COALESCE(ledger_account.key, due.program_id || ':' || due.asset || ':'
+    "account {key}: its entries sum to {entries}, what stands elsewhere makes {due}": f"""
+        SELECT COALESCE(booked.key, due.program_id || ':' || due.asset || ':'
                 || due.member_id || ':' || due.account) AS key,
-            COALESCE(ledger_account.balance, 0) AS balance, COALESCE(due.amount, 0) AS due
-        FROM (SELECT * FROM ledger_account WHERE member_id IS NOT NULL) AS ledger_account
+            COALESCE(booked.amount, 0) AS entries, COALESCE(due.amount, 0) AS due
+        FROM (
+            SELECT account.key, account.program_id, account.member_id, account.asset,
+                account.account, CAST(SUM(entry.amount) AS BIGINT) AS amount
+            FROM ledger_account AS account JOIN ledger_entry AS entry
+                ON entry.account_id = account.id
+            WHERE account.member_id IS NOT NULL
+            GROUP BY account.id, account.key, account.program_id, account.member_id,
+                account.asset, account.account
+        ) AS booked
         FULL JOIN (
             SELECT program_id, member_id, asset, account, CAST(SUM(amount) AS BIGINT) AS amount
             FROM ({_DUE}) AS each GROUP BY program_id, member_id, asset, account
-        ) AS due ON due.program_id = ledger_account.program_id
-            AND due.member_id = ledger_account.member_id
-            AND due.asset = ledger_account.asset AND due.account = ledger_account.account
-        WHERE COALESCE(ledger_account.balance, 0) <> COALESCE(due.amount, 0)""",
+        ) AS due ON due.program_id = booked.program_id AND due.member_id = booked.member_id
+            AND due.asset = booked.asset AND due.account = booked.account
+        WHERE COALESCE(booked.amount, 0) <> COALESCE(due.amount, 0)""",
     "payout {id}: is {status} over {amount_minor}, and {went} was booked out, {came} back": """
         SELECT id, status, amount_minor, went, came FROM (
             SELECT payout.id, payout.status, payout.amount_minor,

@@ -144,7 +144,7 @@ def test_a_database_is_migrated_once_and_not_served_before(empty: str) -> None:
 
 
 def test_payees_are_resealed_by_the_newest_key(sqlite_url: str) -> None:
-    newest = "a newer secret of the tests, long enough for the rule"
+    newest = "a newer secret of the tests and long enough for the rule"
     lin = Payee("BANK", "Lin", "6222000011112222")
 
     async def put() -> int:

@@ -42,7 +42,10 @@ CORRUPTIONS = {
     "whose a pay-out is": (
         "UPDATE payout SET member_id = (SELECT MAX(id) FROM member)",
         "UPDATE payout SET member_id = (SELECT promoter_id FROM commission WHERE amount = 100)",
-        ["lies in PAID, and its pay-out is PROCESSING", "the balance is 0, what stands elsewhere"],
+        [
+            "lies in PAID, and its pay-out is PROCESSING",
+            "its entries sum to 0, what stands elsewhere",
+        ],
     ),
 }
 
