@@ -24,9 +24,9 @@ from api.settings import BadSettings, Settings, load
 from content.importing import Outcome
 from core import database
 from core.errors import Mistake
-from members import identity
+from members import identity, payees
 from members.models import DowngradePolicy, Role
-from referral import recomputing, reconciliation
+from referral import bank_orders, recomputing, reconciliation
 
 T = TypeVar("T")
 
@@ -50,6 +50,8 @@ def main() -> None:
         cli()
     except (BadSettings, app.NotMigrated, replaying.ReplayFailed, Mistake) as error:
         _give_up(str(error))
+    except payees.Unreadable as error:
+        _give_up(f"{error} WELLSPRING_PAYEE_KEYS names those that open, the newest first.")
     except database.Unavailable as error:
         _give_up(f"{error} It is the one that WELLSPRING_DATABASE_URL names.")
 
@@ -326,6 +328,26 @@ def recompute() -> None:
         f"{summary.members} members gone through: the metrics of {summary.metrics_mended} were "
         f"mended, {summary.tiers_moved} came into another tier"
     )
+
+
+@cli.command()
+def reseal() -> None:
+    """Encrypts where members are paid anew, by the first of WELLSPRING_PAYEE_KEYS.
+
+    The others may be left out of the settings afterwards. Safe beside servers, and to run again.
+    """
+    settings = load()
+
+    async def work() -> None:
+        vault = payees.vault(settings.payee_secrets())
+        async with app.opened(settings):
+            for some in (payees.reseal, bank_orders.reseal):
+                after: int | None = 0
+                while after is not None:
+                    after = await some(vault, after)
+
+    _do(work())
+    out.print("Every payee is encrypted by the newest secret.")
 
 
 @cli.command("import")

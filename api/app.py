@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import http, worker
+from api import bank_file, http, worker
 from api.errors import PayloadTooLarge, Unexpected, refused
 from api.schema import GraphQLApp
 from api.settings import Settings
@@ -55,6 +55,7 @@ def create(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             Route("/graphql", BodyLimit(GraphQLApp(settings)), methods=["GET", "POST"]),
+            Route("/payouts.csv", bank_file.route(settings)),
             *http.routes(settings, check_broker),
         ],
         middleware=[

@@ -19,7 +19,7 @@ from members.identity import Viewer
 from members.metrics import Measured
 from members.models import Invitation, Member, Role, Standing, Tier
 from members.tiers import Ladder
-from referral.models import Program
+from referral.models import Conversion, Program
 
 STAFF = frozenset({Role.OPERATOR, Role.FINANCE, Role.ADMIN})
 
@@ -115,6 +115,11 @@ async def _programs(ids: list[int]) -> Sequence[Program | None]:
     return [found.get(each) for each in ids]
 
 
+async def _conversions(ids: list[int]) -> Sequence[Conversion | None]:
+    found = await Conversion.in_bulk(ids, "id")
+    return [found.get(each) for each in ids]
+
+
 @dataclass(slots=True)
 class Loaders:
     """Batches what many rows of one answer ask for; named Result-By-Key, new for each request."""
@@ -159,6 +164,9 @@ class Loaders:
     )
     program_by_id: DataLoader[int, Program | None] = field(
         default_factory=lambda: DataLoader(load_fn=_programs)
+    )
+    conversion_by_id: DataLoader[int, Conversion | None] = field(
+        default_factory=lambda: DataLoader(load_fn=_conversions)
     )
 
 

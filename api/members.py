@@ -1,4 +1,4 @@
-"""People and the ledger as the API shows them."""
+"""People as the API shows them."""
 
 from datetime import datetime
 from typing import Annotated
@@ -10,51 +10,11 @@ from api import access
 from api.context import STAFF, Info
 from api.enrollments import MemberReferral
 from api.errors import Forbidden
+from api.ledger import MemberLedger
 from api.nodes import After, Connection, First, Node, connection, find_id, to_id
-from api.scalars import Long
 from api.tiers import MemberTiers
-from core.paging import page
-from members import directory, identity, ledger, models
-from members.models import Account, Asset, EntryKind, Role
-
-strawberry.enum(Account, description="Which of a member's accounts it is.")
-strawberry.enum(EntryKind, description="What a movement was made for.")
-
-
-@strawberry.type(
-    description="What a member has in one asset, over all programs.",
-    directives=[access.as_parent()],
-)
-class Balance:
-    asset: Asset = strawberry.field(description="What it is counted in.")
-    currency: str | None = strawberry.field(description="Of CASH: the installation's currency.")
-    pending: Long = strawberry.field(description="Earned; the hold has not passed yet.")
-    available: Long = strawberry.field(description="May be paid out.")
-    held: Long = strawberry.field(description="Kept back for a look at it.")
-    paid: Long = strawberry.field(description="Went out.")
-
-
-@strawberry.type(
-    description="One movement on one of a member's accounts.", directives=[access.as_parent()]
-)
-class LedgerEntry:
-    id: strawberry.ID = strawberry.field(description="Opaque, unique over all types.")
-    kind: EntryKind = strawberry.field(description="What it was made for.")
-    account: Account = strawberry.field(description="Which account it moved.")
-    asset: Asset = strawberry.field(description="What it is counted in.")
-    amount: Long = strawberry.field(description="Positive into the account, negative out of it.")
-    at: datetime = strawberry.field(description="When it was booked.")
-
-    @classmethod
-    def of(cls, row: models.LedgerEntry) -> "LedgerEntry":
-        return cls(
-            id=to_id("LedgerEntry", row.id),
-            kind=row.transfer.kind,
-            account=row.account.account,
-            asset=row.account.asset,
-            amount=Long(row.amount),
-            at=row.transfer.at,
-        )
+from members import directory, identity, models
+from members.models import Role
 
 
 @strawberry.type(
@@ -62,7 +22,7 @@ class LedgerEntry:
     "`displayName` and `avatarUrl`, a promoter also an invitee's `tier`; anything else is "
     "FORBIDDEN."
 )
-class Member(MemberTiers, MemberReferral, Node):
+class Member(MemberTiers, MemberLedger, MemberReferral, Node):
     id: strawberry.ID = strawberry.field(
         description="Opaque, unique over all types.", extensions=[access.EVERYBODY]
     )
@@ -100,46 +60,6 @@ class Member(MemberTiers, MemberReferral, Node):
     @strawberry.field(description="When the account was made.", extensions=[access.SELF_OR_STAFF])
     def created_at(self) -> datetime:
         return self.row.created_at
-
-    @strawberry.field(
-        description="What it has earned, a row per asset.", extensions=[access.SELF_OR_STAFF]
-    )
-    async def balances(self, info: Info) -> list[Balance]:
-        currency = info.context.settings.currency
-        return [
-            Balance(
-                asset=each.asset,
-                currency=currency if each.asset is Asset.CASH else None,
-                pending=Long(each.pending),
-                available=Long(each.available),
-                held=Long(each.held),
-                paid=Long(each.paid),
-            )
-            for each in await ledger.balances(self.row.id)
-        ]
-
-    @strawberry.field(
-        description="Every movement on its accounts, newest first.",
-        extensions=[access.SELF_OR_STAFF],
-    )
-    async def ledger(
-        self,
-        info: Info,
-        asset: Annotated[Asset | None, argument(description="In this asset alone.")] = None,
-        first: First = 20,
-        after: After = None,
-    ) -> Connection[LedgerEntry]:
-        entries = models.LedgerEntry.filter(account__member_id=self.row.id)
-        if asset is not None:
-            entries = entries.filter(account__asset=asset)
-        found = await page(
-            entries.select_related("transfer", "account"),
-            order=("-id",),
-            name="ledger",
-            first=first,
-            after=after,
-        )
-        return connection(found, LedgerEntry.of, total=entries.count)
 
 
 @strawberry.type

@@ -15,11 +15,13 @@ from api.errors import Refusal
 from api.jobs import Job
 from api.members import Member
 from api.nodes import Node, split_id
+from api.payouts import Payout
 from api.tags import Tag
 from api.tiers import Tier, TierApplication
 from content import import_jobs
 from core import jobs
 from members import models
+from referral.models import Payout as PayoutRow
 
 MOST_NODES = 100
 Found = Awaitable[Node | None]
@@ -59,6 +61,13 @@ async def _job(context: Context, id: int) -> Node | None:
     return row and Job.of(row)
 
 
+async def _payout(context: Context, id: int) -> Node | None:
+    row = await PayoutRow.get_or_none(id=id)
+    if row is None or row.member_id != context.signed_in().member_id:
+        context.allow([models.Role.FINANCE])
+    return row and Payout.of(row)
+
+
 # Whoever may not see a kind of object is refused here, as its fields would refuse them.
 KINDS: Mapping[str, Callable[[Context, int], Found]] = {
     "Content": _content,
@@ -67,6 +76,7 @@ KINDS: Mapping[str, Callable[[Context, int], Found]] = {
     "Tier": _tier,
     "TierApplication": _tier_application,
     "Job": _job,
+    "Payout": _payout,
 }
 
 
@@ -84,7 +94,7 @@ class NodeQuery:
     @strawberry.field(
         description="An object by its id; null where there is none. Who may see it depends on its "
         "kind: jobs are for staff, those of `contentsImport` for editors; applications for the "
-        "member and staff.",
+        "member and staff; pay-outs for the member and FINANCE.",
         extensions=[access.EVERYBODY],
     )
     async def node(self, info: Info, id: Id) -> Node | None:

@@ -17,13 +17,15 @@ from api.scalars import Long
 from core.errors import Invalid
 from members.identity import Viewer
 from members.models import Asset, Role
-from referral import customers, links, models, touches
+from referral import customers, links, models, touches, whereabouts
 from referral.errors import CodeUnknown
 from referral.models import ConversionStatus, Verdict
+from referral.whereabouts import CommissionStatus
 
 LATE = timedelta(hours=24)  # how far back a client may place a touch
 
 strawberry.enum(ConversionStatus, description="What became of it.")
+strawberry.enum(CommissionStatus, description="How far a commission is.")
 strawberry.enum(Verdict, description="Why a touch did or did not count; the first that applies.")
 
 
@@ -77,6 +79,10 @@ class Commission(Node):
     asset: Asset = strawberry.field(description="What it is counted in.")
     amount: Long = strawberry.field(description="What was earned, in minor units or points.")
     reversed: Long = strawberry.field(description="How much of it refunds have taken back.")
+    status: CommissionStatus = strawberry.field(description="How far it is.")
+    available_at: datetime | None = strawberry.field(
+        description="When it is released, unless it is held or taken back before."
+    )
     rule: RewardRule = strawberry.field(description="The rule that was in force.")
 
     @classmethod
@@ -86,6 +92,8 @@ class Commission(Node):
             asset=row.asset,
             amount=Long(row.amount),
             reversed=Long(row.reversed),
+            status=whereabouts.status(row),
+            available_at=row.available_at,
             rule=RewardRule.of(row.rule),
         )
 

@@ -19,7 +19,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 from strawberry.types.execution import ExecutionContext, ExecutionResult, PreExecutionError
 
-from api import clients
+from api import bearers, clients
 from api.accounts import AccountMutation
 from api.audit import AuditQuery
 from api.bulk import BulkMutation
@@ -27,10 +27,13 @@ from api.content import ContentQuery
 from api.context import Context
 from api.conversions import ConversionQuery
 from api.editing import EditingMutation, LifecycleMutation, TaggingMutation
-from api.errors import Refusal, Unauthenticated, as_json, formatted, postponed, refused
+from api.errors import Refusal, as_json, formatted, postponed, refused
+from api.finance import FinanceMutation, FinanceQuery
 from api.keys import ApiKeyMutation, ApiKeyQuery
 from api.members import MemberQuery
 from api.node import NodeQuery
+from api.payees import PayeeMutation
+from api.payouts import PayoutMutation, PayoutQuery
 from api.programs import ProgramMutation, ProgramQuery
 from api.promoters import PromoterMutation
 from api.recording import RecordingMutation
@@ -42,7 +45,6 @@ from api.tags import TagQuery
 from api.tier_rules import TierMutation, TierRulesQuery
 from api.tiers import TierQuery
 from api.wechat import WechatMutation
-from members import identity, keys
 
 CACHED_DOCUMENTS = 128
 LARGEST_DOCUMENT_CHARACTERS = 32_768
@@ -63,6 +65,8 @@ Query = merge_types(
         ProgramQuery,
         ConversionQuery,
         AuditQuery,
+        PayoutQuery,
+        FinanceQuery,
     ),
 )
 Mutation = merge_types(
@@ -81,6 +85,9 @@ Mutation = merge_types(
         RecordingMutation,
         PromoterMutation,
         ProgramMutation,
+        PayeeMutation,
+        PayoutMutation,
+        FinanceMutation,
     ),
 )
 
@@ -129,7 +136,7 @@ class GraphQLApp(GraphQL[Context, None]):
     async def get_context(self, request: Any, response: Any) -> Context:
         now = datetime.now(UTC)
         clients.note(request)
-        return Context(self._settings, now, await _viewer(request, now))
+        return Context(self._settings, now, await bearers.viewer(request, now))
 
     async def process_result(
         self, request: Request, result: ExecutionResult | PreExecutionError
@@ -166,22 +173,6 @@ def _check_document(document: str) -> None:
         depth += 1 if bracket in "{[(" else -1
         if depth > DEEPEST_DOCUMENT:
             raise HTTPException(400, f"A document nests at most {DEEPEST_DOCUMENT} deep.")
-
-
-async def _viewer(request: Request, now: datetime) -> identity.Viewer | None:
-    header = request.headers.get("authorization")
-    if header is None:
-        return None
-    scheme, _, token = header.partition(" ")
-    viewer = await _bearer(token.strip(), now) if scheme.lower() == "bearer" else None
-    if viewer is None:
-        raise Unauthenticated("This token is unknown or has expired; sign in again.")
-    return viewer
-
-
-async def _bearer(token: str, now: datetime) -> identity.Viewer | None:
-    known = keys.viewer if token.startswith(keys.PREFIX) else identity.viewer
-    return await known(token, now)
 
 
 def request_id() -> str:

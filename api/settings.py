@@ -18,7 +18,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PREFIX = "WELLSPRING_"
 SHORTEST_SECRET = 32
 WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - recognised here, not bound to
-HIDDEN = {"secret", "database_url", "broker_url", "wechat_app_secret"}  # may hold a password
+HIDDEN = {
+    "secret",
+    "payee_keys",
+    "database_url",
+    "broker_url",
+    "wechat_app_secret",
+}  # may hold a password
 
 Listed = Annotated[tuple[str, ...], NoDecode]
 
@@ -73,6 +79,11 @@ class Settings(BaseSettings):
         description=f"at least {SHORTEST_SECRET} characters that nobody can guess; made and kept "
         "beside the database when unset on SQLite, needed on PostgreSQL",
     )
+    payee_keys: Listed = Field(
+        default=(),
+        description=f"secrets of at least {SHORTEST_SECRET} characters, separated by commas: the "
+        "first encrypts where members are paid, all of them and SECRET decrypt; by default SECRET",
+    )
 
     wechat_url: str = Field(
         default="https://api.weixin.qq.com",
@@ -88,7 +99,7 @@ class Settings(BaseSettings):
         default="", description="the AppSecret of the mini-program, needed beside its AppID"
     )
 
-    @field_validator("target_hosts", "cors_origins", mode="before")
+    @field_validator("target_hosts", "cors_origins", "payee_keys", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -168,6 +179,11 @@ class Settings(BaseSettings):
     def _long(cls, value: str) -> str:
         return _accept(value, not value or len(value) >= SHORTEST_SECRET)
 
+    @field_validator("payee_keys")
+    @classmethod
+    def _all_long(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_accept(each, len(each) >= SHORTEST_SECRET) for each in value)
+
     @property
     def base_url(self) -> str:
         """Where people reach this server, without a slash at the end."""
@@ -188,6 +204,10 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         """Whether the worker has to live in the process that serves."""
         return self.broker_url == "memory://"
+
+    def payee_secrets(self) -> tuple[str, ...]:
+        """What encrypts where members are paid first, and what else decrypts it behind."""
+        return (*self.payee_keys, self.signing_key())
 
     def signing_key(self) -> str:
         """The secret, made and kept beside an SQLite database on first use. Safe to race for."""

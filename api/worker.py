@@ -26,7 +26,7 @@ from api.settings import Settings
 from content import import_jobs, lifecycle
 from core import database, outbox
 from members import reevaluating, reviews
-from referral import conversions, crediting
+from referral import conversions, crediting, releasing
 
 log = structlog.get_logger(__name__)
 
@@ -96,15 +96,21 @@ WORK: Mapping[str, Callable[[], Awaitable[bool]]] = {
     lifecycle.TOPIC: lambda: lifecycle.work(_clock()),
     reevaluating.TOPIC: lambda: reevaluating.work(_clock),
     reviews.TOPIC: lambda: reviews.work(_clock()),
+    releasing.TOPIC: lambda: releasing.work(_clock()),
     import_jobs.TOPIC: lambda: import_jobs.work(import_jobs.TOPIC, _clock),
     import_jobs.DRY_RUN: lambda: import_jobs.work(import_jobs.DRY_RUN, _clock),
+}
+# What has no outbox rows: whether the time has come for any of it.
+DUE_BY_TIME: Mapping[str, Callable[[datetime], Awaitable[bool]]] = {
+    reviews.TOPIC: reviews.due,
+    releasing.TOPIC: releasing.due,
 }
 
 
 async def _more(topic: str) -> bool:
     """Whether, after a batch, another one is due: rows that came meanwhile, or that had to wait
     for this one since they are of its lane. Their own ring has found nothing to do."""
-    return topic == reviews.TOPIC or await outbox.waiting(topic, _clock()) is not None
+    return topic in DUE_BY_TIME or await outbox.waiting(topic, _clock()) is not None
 
 
 class Doorbell:
@@ -120,7 +126,7 @@ class Doorbell:
         async def work(outbox_id: int) -> None:
             """One batch, and another ring when there is more, or when one failed: what comes
             behind a bad row does not wait for it."""
-            more = topic != reviews.TOPIC  # reviews count no attempts: the sweeper tries again
+            more = topic not in DUE_BY_TIME  # that counts no attempts: the sweeper tries again
             try:
                 more = await WORK[topic]() and await _more(topic)
             finally:
@@ -172,8 +178,9 @@ async def _sweep_once(doorbell: Doorbell, now: datetime) -> None:
         if overdue is not None:
             await outbox.bury(now)
             doorbell.ring(topic, overdue)
-    if await reviews.due(now):
-        doorbell.ring(reviews.TOPIC, 0)
+    for topic, due in DUE_BY_TIME.items():
+        if await due(now):
+            doorbell.ring(topic, 0)
 
 
 @asynccontextmanager

@@ -210,3 +210,23 @@ class RegisteredAtForbidden(Mistake):
 
     def __init__(self) -> None:
         super().__init__("Only a service brings accounts that were made earlier.", "occurredAt")
+
+
+class InsufficientBalance(Mistake):
+    """An adjustment would leave less than zero."""
+
+    code = "INSUFFICIENT_BALANCE"
+
+    def __init__(self, available: int) -> None:
+        super().__init__(f"{available} is available; no adjustment goes below zero.", "amount")
+
+
+class AdjustmentDiffers(Mistake):
+    """The same key came with something else before."""
+
+    code = "IDEMPOTENCY_CONFLICT"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This key stands for another adjustment; nothing was changed. Use a new one.", "key"
+        )

@@ -1,7 +1,7 @@
 """Owns the double-entry ledger: append-only transfers between accounts, and their balances.
 
-Only `post` writes it. The database itself writes the two entries of every transfer and refuses
-to update or delete any (see the migration), so the books balance by construction.
+Only `post` and `adjust` write it. The database itself writes the two entries of every transfer and
+refuses to update or delete any (see the migration), so the books balance by construction.
 """
 
 from collections import defaultdict
@@ -11,6 +11,8 @@ from datetime import datetime
 
 from tortoise.expressions import F
 
+from core import database
+from members.errors import AdjustmentDiffers, InsufficientBalance
 from members.models import Account, Asset, EntryKind, LedgerAccount, LedgerTransfer
 
 
@@ -38,7 +40,9 @@ class Transfer:
     source: AccountRef
     target: AccountRef
     amount: int
-    conversion_id: int
+    conversion_id: int | None = None
+    payout_id: int | None = None
+    memo: str | None = None
 
 
 async def post(transfers: Sequence[Transfer], now: datetime) -> None:
@@ -58,11 +62,58 @@ async def post(transfers: Sequence[Transfer], now: datetime) -> None:
             to_account_id=accounts[each.target.key],
             amount=each.amount,
             conversion_id=each.conversion_id,
+            payout_id=each.payout_id,
+            memo=each.memo,
             at=now,
         )
         for each in transfers
     )
     await _move(accounts, transfers)
+
+
+async def lock(refs: Collection[AccountRef]) -> Mapping[str, int]:
+    """The balances by the accounts' keys, which stay so until the unit of work ends; what is not
+    there yet is opened.
+
+    Name every account that is moved afterwards: they are locked in the order of their ids, as
+    `post` moves them. The lock lets others refer to the accounts in transfers: those come before
+    their balances are moved, and in another order.
+    """
+    accounts = await _accounts(refs)
+    rows = LedgerAccount.filter(id__in=sorted(accounts.values())).order_by("id")
+    return {row.key: row.balance for row in await rows.select_for_update(no_key=True)}
+
+
+async def adjust(account: AccountRef, amount: int, memo: str, key: str, now: datetime) -> bool:
+    """Adds the amount to a member's account, or takes a negative one away; belongs into a unit of
+    work, before its first write.
+
+    The same again changes nothing and is answered with False. Raises `AdjustmentDiffers` for a key
+    that stands for something else, `InsufficientBalance` where less than zero would be left.
+    """
+    program = AccountRef(account.program_id, account.asset)
+    source, target = (program, account) if amount > 0 else (account, program)
+    transfer = Transfer(f"adjust:{key}", EntryKind.ADJUST, source, target, abs(amount), memo=memo)
+    await database.lock(transfer.key)
+    if await _posted(transfer):
+        return False
+    balance = (await lock([program, account]))[account.key]
+    if amount < 0 and balance + amount < 0:
+        raise InsufficientBalance(balance)
+    await post([transfer], now)
+    return True
+
+
+async def _posted(transfer: Transfer) -> bool:
+    posted = await LedgerTransfer.get_or_none(key=transfer.key).select_related(
+        "from_account", "to_account"
+    )
+    if posted is None:
+        return False
+    figures = (posted.from_account.key, posted.to_account.key, posted.amount, posted.memo)
+    if figures != (transfer.source.key, transfer.target.key, transfer.amount, transfer.memo):
+        raise AdjustmentDiffers
+    return True
 
 
 async def _accounts(refs: Collection[AccountRef]) -> Mapping[str, int]:

@@ -132,8 +132,8 @@ class Casebook:
         }
         if not decided:
             return
-        taken = Commission.filter(conversion_id__in=list(decided)).order_by("id")
-        for commission in await taken.select_for_update():
+        commissions = Commission.filter(conversion_id__in=list(decided)).order_by("id")
+        for commission in await commissions.select_for_update():  # nobody moves them meanwhile
             decided[commission.conversion_id].commissions.append(commission)
         refunds = Conversion.filter(order_id__in=list(decided), status__in=DECIDED_REFUND)
         for refund in await refunds.order_by("occurred_at", "id"):

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 from core import database, outbox
 from members.ledger import AccountRef, Transfer
-from members.models import Account, Asset, EntryKind
+from members.models import Asset, EntryKind
 from members.standings import Standings
-from referral import attribution, rewards
+from referral import attribution, rewards, whereabouts
 from referral.attribution import Decision, Judged, Share
 from referral.casebook import Case, Casebook, order_key
 from referral.lanes import TOPIC
@@ -210,7 +210,7 @@ def _accrue(book: Casebook, case: Case, share: Share, reward: Reward) -> None:
         program, pending = _accounts(commission)
         book.transfers.append(
             Transfer(
-                key=f"commission:{commission_key(commission)}",
+                key=f"commission:{whereabouts.key(commission)}",
                 kind=EntryKind.ACCRUE,
                 source=program,
                 target=pending,
@@ -292,7 +292,7 @@ def _reverse(book: Casebook, case: Case, commission: Commission, refund: Convers
     program, pending = _accounts(commission)
     book.transfers.append(
         Transfer(
-            key=f"reversal:{refund.id}:{commission_key(commission)}",
+            key=f"reversal:{refund.id}:{whereabouts.key(commission)}",
             kind=EntryKind.REVERSE,
             source=pending,
             target=program,
@@ -308,16 +308,6 @@ def _set(book: Casebook, conversion: Conversion, status: ConversionStatus) -> No
 
 
 def _accounts(commission: Commission) -> tuple[AccountRef, AccountRef]:
-    """The program's counter-account and the promoter's pending one."""
+    """The program's counter-account, and the promoter's where what is left of it lies."""
     owner = AccountRef(commission.program_id, commission.asset)
-    return owner, AccountRef(
-        commission.program_id, commission.asset, commission.promoter_id, Account.PENDING
-    )
-
-
-def commission_key(commission: Commission) -> str:
-    """The business fact behind a commission, as it stands in the keys of its transfers."""
-    return (
-        f"{commission.conversion_id}:{commission.program_id}:{commission.promoter_id}"
-        f":{commission.level}:{commission.asset}"
-    )
+    return owner, whereabouts.taken_from(commission)

@@ -100,3 +100,23 @@ class TooMany(Mistake):
 
     def __init__(self, most: int, *field: str) -> None:
         super().__init__(f"At most {most} in one call; send the others in another one.", *field)
+
+
+class PayoutNotFound(NotFound):
+    """No pay-out has this id."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such pay-out.", "id")
+
+
+class PayoutSettled(Mistake):
+    """The pay-out cannot go from where it is to there."""
+
+    code = "INVALID_TRANSITION"
+
+    def __init__(self, status: str) -> None:
+        super().__init__(
+            f"This pay-out is {status}: PROCESSING may become SENT or FAILED, SENT may become "
+            "FAILED.",
+            "id",
+        )

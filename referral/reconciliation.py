@@ -9,15 +9,10 @@ from core.jobs import Job
 from members import reevaluating, tiers
 from members.metrics import EVERYBODY, LIFETIME
 from members.models import LedgerTransfer, Tier
-from referral import facts, rewards
+from referral import facts, money_checks, rewards
+from referral.money_checks import COMMISSION_KEY
 
 SHOWN_PER_CHECK = 20
-
-# As `crediting.commission_key` makes it.
-COMMISSION_KEY = (
-    "commission.conversion_id || ':' || commission.program_id || ':' || commission.promoter_id"
-    " || ':' || commission.level || ':' || commission.asset"
-)
 
 
 def _differ(one: str, other: str, columns: Sequence[str]) -> str:
@@ -26,6 +21,7 @@ def _differ(one: str, other: str, columns: Sequence[str]) -> str:
 
 # Each statement names the rows that contradict what the check's sentence claims.
 CHECKS = {
+    **money_checks.CHECKS,
     "transfer {id}: its entries do not sum to zero": """
         SELECT transfer.id FROM ledger_transfer AS transfer
         LEFT JOIN ledger_entry AS entry ON entry.transfer_id = transfer.id

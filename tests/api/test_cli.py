@@ -26,8 +26,9 @@ from typer.testing import CliRunner
 from api import __main__ as command
 from api import demo
 from core import database
-from members import identity
+from members import identity, payees
 from members.models import Member, Role
+from members.payees import Payee
 from tests import factories
 from tests.api.books import counts
 from tests.conftest import SECRET
@@ -101,6 +102,7 @@ def test_the_commands_are_those_of_the_issue() -> None:
         "replay",
         "recompute",
         "reconcile",
+        "reseal",
         "import",
         "export",
     } == set(COMMANDS)
@@ -139,6 +141,23 @@ def test_a_database_is_migrated_once_and_not_served_before(empty: str) -> None:
     assert_told(second, 0)
     assert second.stdout == "The database is up to date.\n"
     assert asyncio.run(asked(empty, database.pending_migrations)) == []
+
+
+def test_payees_are_resealed_by_the_newest_key(sqlite_url: str) -> None:
+    newest = "a newer secret of the tests and long enough for the rule"
+    lin = Payee("BANK", "Lin", "6222000011112222")
+
+    async def put() -> int:
+        member = (await factories.person("lin")).member
+        await payees.put(member.id, lin, payees.Vault([SECRET]), factories.NOW)
+        return member.id
+
+    member_id = asyncio.run(asked(sqlite_url, put))
+    assert_told(wellspring(sqlite_url, "reseal", SECRET=newest), 2, "WELLSPRING_PAYEE_KEYS")
+    done = wellspring(sqlite_url, "reseal", SECRET=SECRET, PAYEE_KEYS=newest)
+    assert done.returncode == 0, done.stderr
+    found = asyncio.run(asked(sqlite_url, lambda: payees.of(member_id, payees.Vault([newest]))))
+    assert found == lin
 
 
 def test_a_database_that_does_not_answer_is_said_in_a_line() -> None:

@@ -61,6 +61,7 @@ ACCEPTED = [
     ("TIME_ZONE", "Europe/London", "Europe/London"),
     ("TIME_ZONE", "UTC", "UTC"),
     ("SECRET", SECRET, SECRET),
+    ("PAYEE_KEYS", f"{SECRET}, {SECRET[::-1]}", (SECRET, SECRET[::-1])),
     ("WECHAT_URL", "http://127.0.0.1:9000/", "http://127.0.0.1:9000"),
     ("WECHAT_APP_SECRET", "0123456789abcdef", "0123456789abcdef"),
 ]
@@ -95,6 +96,8 @@ REFUSED = [
     ("TIME_ZONE", "Mars/Olympus"),
     ("TIME_ZONE", "../../etc/passwd"),
     ("SECRET", SECRET[:-1]),
+    ("PAYEE_KEYS", SECRET[:-1]),
+    ("PAYEE_KEYS", f"{SECRET},hunter2"),
     ("WECHAT_URL", "api.weixin.qq.com"),
     ("WECHAT_URL", "https://api.weixin.qq.com/sns"),
     ("WECHAT_APP_ID", "wx 0123"),
@@ -130,7 +133,7 @@ def test_any_other_form_is_refused_with_the_name_and_the_forms(
     [line] = str(caught.value).splitlines()
     assert line.startswith(f"WELLSPRING_{name} does not accept ")
     assert f"Accepted: {Settings.model_fields[name.lower()].description}" in line
-    if name in {"SECRET", "DATABASE_URL", "BROKER_URL", "WECHAT_APP_SECRET"}:
+    if name in {"SECRET", "PAYEE_KEYS", "DATABASE_URL", "BROKER_URL", "WECHAT_APP_SECRET"}:
         assert repr(text) not in line
         assert "hunter2" not in line
     else:
@@ -217,3 +220,11 @@ def test_a_given_secret_is_used_and_none_is_made(tmp_path: Path) -> None:
     of = Settings(database_url=f"sqlite://{tmp_path}/w.db", secret=SECRET)
     assert of.signing_key() == SECRET
     assert list(tmp_path.iterdir()) == []
+
+
+def test_payees_are_encrypted_by_the_newest_key_and_the_secret_still_decrypts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load(monkeypatch, SECRET=SECRET).payee_secrets() == (SECRET,)
+    newest = SECRET[::-1]
+    assert load(monkeypatch, PAYEE_KEYS=newest).payee_secrets() == (newest, SECRET)

@@ -13,12 +13,13 @@ from core.jobs import Job, JobStatus
 from members import publishing, reviews
 from members.models import Standing
 from members.publishing import TierRule
-from referral import conversions
+from referral import conversions, releasing
 from tests import factories
 from tests.client import ORDER, Api
 from tests.conftest import SECRET, serving
 from tests.core import elsewhere
 from tests.ports import free_port
+from tests.referral import purse
 
 
 @pytest.fixture
@@ -97,6 +98,38 @@ async def test_the_sweeper_rings_for_reviews_whose_time_has_come(
             assert rung == []
             await worker._sweep_once(Bell(), moment)  # type: ignore[arg-type]
     assert rung == [(reviews.TOPIC, 0)]
+
+
+async def test_the_sweeper_rings_for_commissions_whose_hold_time_is_over(sqlite_url: str) -> None:
+    rung: list[tuple[str, int]] = []
+
+    class Bell:
+        def ring(self, topic: str, outbox_id: int) -> None:
+            rung.append((topic, outbox_id))
+
+    async with database.opened(sqlite_url):
+        lin, now = await purse.purse(), datetime.now(UTC)
+        await lin.earn(100, due=now)
+        for moment in (now - timedelta(microseconds=1), now):
+            assert rung == []
+            await worker._sweep_once(Bell(), moment)  # type: ignore[arg-type]
+    assert rung == [(releasing.TOPIC, 0)]
+
+
+async def test_what_became_due_meanwhile_is_released_when_a_worker_starts(
+    sqlite_url: str,
+) -> None:
+    async with database.opened(sqlite_url):
+        lin = await purse.purse()
+        for _ in range(3):
+            await lin.earn(100, due=datetime.now(UTC))
+        assert await lin.holds() == (300, 0, 0, 0)
+
+    async def released() -> bool:
+        return await lin.holds() == (0, 300, 0, 0)
+
+    async with serving(Settings(database_url=sqlite_url, port=free_port(), secret=SECRET)):
+        await elsewhere.until(released)
 
 
 async def test_the_sweeper_rings_for_what_is_overdue(
