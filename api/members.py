@@ -11,6 +11,7 @@ from api.context import STAFF, Info
 from api.errors import Forbidden
 from api.nodes import After, Connection, First, Node, connection, find_id, to_id
 from api.scalars import Long
+from api.sharing import MemberLinks
 from api.tiers import MemberTiers
 from core.paging import page
 from members import directory, identity, ledger, models
@@ -62,7 +63,7 @@ class LedgerEntry:
     "`displayName` and `avatarUrl`, a promoter also an invitee's `tier`; anything else is "
     "FORBIDDEN."
 )
-class Member(MemberTiers, Node):
+class Member(MemberTiers, MemberLinks, Node):
     id: strawberry.ID = strawberry.field(
         description="Opaque, unique over all types.", extensions=[access.EVERYBODY]
     )

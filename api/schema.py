@@ -28,6 +28,7 @@ from api.context import Context
 from api.editing import EditingMutation, LifecycleMutation, TaggingMutation
 from api.errors import Refusal, Unauthenticated, as_json, formatted, postponed, refused
 from api.keys import ApiKeyMutation, ApiKeyQuery
+from api.links import LinkMutation, LinkQuery
 from api.members import MemberQuery
 from api.node import NodeQuery
 from api.promoters import PromoterMutation
@@ -59,6 +60,7 @@ Query = merge_types(
         ContentQuery,
         TagQuery,
         ReferralQuery,
+        LinkQuery,
         AuditQuery,
     ),
 )
@@ -75,6 +77,7 @@ Mutation = merge_types(
         TaggingMutation,
         BulkMutation,
         ReferralMutation,
+        LinkMutation,
         RecordingMutation,
         PromoterMutation,
     ),

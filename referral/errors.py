@@ -50,3 +50,48 @@ class ProgramNotFound(NotFound):
 
     def __init__(self, code: str) -> None:
         super().__init__(f"There is no program {code}.", "program")
+
+
+class NotEnrolled(Mistake):
+    """Links of a program are made by its promoters alone."""
+
+    code = "NOT_ENROLLED"
+
+    def __init__(self, program: str | None = None) -> None:
+        of = "any program" if program is None else f"the program {program}"
+        super().__init__(f"This needs a promoter of {of}; enrol first.", "program")
+
+
+class ProgramClosed(Mistake):
+    """The program has ended."""
+
+    code = "PROGRAM_CLOSED"
+
+    def __init__(self) -> None:
+        super().__init__("This program has ended; nothing new begins in it.", "program")
+
+
+class NotOpenToRole(Mistake):
+    """The program is not for whoever has these roles."""
+
+    code = "FORBIDDEN"
+
+    def __init__(self, open_to: str) -> None:
+        named = " or ".join(open_to.split(","))
+        super().__init__(f"Only somebody with the role {named} may enrol here.", "program")
+
+
+class LinkNotFound(NotFound):
+    """No link has this id."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such link.", "id")
+
+
+class LinkArchived(Mistake):
+    """The link was archived before."""
+
+    code = "LINK_ARCHIVED"
+
+    def __init__(self) -> None:
+        super().__init__("This link is archived already; it goes on leading to its target.", "id")

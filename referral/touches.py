@@ -37,13 +37,20 @@ async def record(
 
 @database.unit_of_work
 async def report(
-    link: Link, visitor: str, touched_at: datetime, member_id: int | None, now: datetime
+    link: Link,
+    visitor: str,
+    touched_at: datetime,
+    member_id: int | None,
+    now: datetime,
+    *,
+    channel: str | None = None,
 ) -> str:
     """Writes a click that a client tells of, a person's always, and joins it to the member who is
-    signed in there, if any. Returns the visitor id to use from now on."""
+    signed in there, if any. `channel` says where the client met the link. Returns the visitor id
+    to use from now on."""
     if member_id is not None:
         visitor = await join(visitor, member_id, now)
-    await Touch.create(link=link, visitor=visitor, touched_at=touched_at)
+    await Touch.create(link=link, visitor=visitor, touched_at=touched_at, channel=channel)
     return visitor
 
 

@@ -82,7 +82,7 @@ def vid(response: httpx.Response) -> str:
 async def link_to(content_id: int) -> Link:
     promoter = await factories.person("lin")
     terms = await factories.program()
-    return await links.create(
+    return await links.set_up(
         program_id=terms.id, owner_id=promoter.member.id, content_id=content_id, now=factories.NOW
     )
 

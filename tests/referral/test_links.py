@@ -114,7 +114,7 @@ async def test_a_link_is_kept_as_it_was_made(opened: str) -> None:
 async def test_a_refused_target_writes_nothing(embedded: str) -> None:
     stage = await factories.stage()
     with pytest.raises(Invalid):
-        await links.create(
+        await links.set_up(
             program_id=stage.program.id,
             owner_id=stage.promoter.member.id,
             target_url="https://evil.example/",
@@ -130,7 +130,7 @@ async def test_a_link_to_a_content_needs_no_host_and_a_given_code_is_made_once(
     stage = await factories.stage()
     code = codes.new()
     made = [
-        await links.create(
+        await links.set_up(
             program_id=stage.program.id,
             owner_id=stage.promoter.member.id,
             content_id=content_id,
