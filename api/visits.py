@@ -2,6 +2,7 @@
 
 import functools
 import hmac
+import re
 
 import crawleruseragents
 from itsdangerous import BadSignature, Signer
@@ -12,27 +13,21 @@ from api.settings import Settings
 
 COOKIE = "wellspring_visitor"
 COOKIE_LIFE_SECONDS = 365 * 24 * 3600
-# HTTP libraries that the kept list of crawlers leaves out.
-LIBRARIES = (
-    "apache-httpclient",
-    "bun/",
-    "dart/",
-    "deno/",
-    "faraday",
-    "guzzlehttp",
-    "java/",
-    "libcurl",
-    "libwww",
-    "node",
-    "okhttp",
-    "php/",
-    "postmanruntime",
-    "reqwest",
-    "restsharp",
-    "ruby",
-    "undici",
+# What the kept list of crawlers leaves out: HTTP libraries, by how they begin or what they contain,
+LIBRARIES = re.compile(
+    r"^(apache-httpclient|bun/|dart/|deno/|faraday|guzzlehttp|hyper/|insomnia|jakarta|java/|k6/"
+    r"|libcurl|libwww|lwp|node|okhttp|php/|postmanruntime|reqwest|restsharp|ruby|undici|ureq)"
+    r"|alamofire/|cfnetwork/|powershell/|unitywebrequest",
+    re.IGNORECASE,
+)
+# and whoever looks at a page for others. Phones are called CUBOT: a bot says it is "compatible".
+FETCHERS = re.compile(
+    r"compatible;[^)]*(bot|crawler|preview|spider)|(link|page|url)[-_ ]?preview"
+    r"|larkurl2image|line-poker|qq-url-manager",
+    re.IGNORECASE,
 )
 AGENT_CHARACTERS = 512
+REASON_CHARACTERS = 100
 
 
 class _Hmac(SigningAlgorithm):
@@ -76,6 +71,12 @@ def bot_reason(request: Request) -> str | None:
 
 @functools.lru_cache(maxsize=4096)
 def _agent_reason(agent: str) -> str | None:
-    if agent.lower().startswith(LIBRARIES):
-        return "an HTTP library"
-    return "a known crawler or library" if crawleruseragents.is_crawler(agent) else None
+    if found := LIBRARIES.search(agent):
+        return f"an HTTP library: {found.group()}"
+    if found := FETCHERS.search(agent):
+        return f"a crawler or preview: {found.group()}"[:REASON_CHARACTERS]
+    if not crawleruseragents.is_crawler(agent):
+        return None
+    # Which of them takes longer to say: for bots alone.
+    found = crawleruseragents.CRAWLER_PATTERNS.case_sensitive.search(agent)
+    return f"a known crawler, preview or library: {found and found.group()}"[:REASON_CHARACTERS]
