@@ -43,17 +43,17 @@ class Destinations:
 
     async def find(self, text: str) -> Destination | None:
         """Where the code leads, in any spelling; None where there is no such link."""
-        kept = self._kept.get(text)  # as it was written: spelling it out takes longer
+        kept = self._kept.get(text.upper())  # spelling it out takes longer: on a miss alone
         if kept is not None and time.monotonic() < kept.good_until:
             return kept
         link = await links.find(text)
-        return None if link is None else self._keep(text, await self._look(link))
+        return None if link is None else self._keep(link.code, await self._look(link))
 
-    def _keep(self, text: str, found: Destination) -> Destination:
-        self._kept.pop(text, None)
+    def _keep(self, code: str, found: Destination) -> Destination:
+        self._kept.pop(code, None)
         if len(self._kept) >= MOST_KEPT:
-            del self._kept[next(iter(self._kept))]
-        self._kept[text] = found
+            del self._kept[next(iter(self._kept))]  # the one that was looked up longest ago
+        self._kept[code] = found
         return found
 
     async def _look(self, link: Link) -> Destination:

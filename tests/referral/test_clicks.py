@@ -124,7 +124,7 @@ async def test_a_transaction_of_whoever_came_first_is_nobody_else_s(embedded: st
     @database.unit_of_work
     async def failing() -> None:
         waiting.append(asyncio.create_task(clicks.record(click(link.id))))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.1)  # long enough to write into this transaction
         raise LookupError
 
     with pytest.raises(LookupError):
