@@ -1,10 +1,11 @@
 """How many redirects a second one server answers, each with its click committed beforehand.
 
-    python bench/redirect.py             SQLite, the worker in the same process
-    python bench/redirect.py --scaled    PostgreSQL and Redis, the server alone
+    python -m bench.redirect             SQLite, the worker in the same process
+    python -m bench.redirect --scaled    PostgreSQL and Redis, the server alone
 
 The yardstick is a bare Starlette route that answers 302, on a server with the same options, asked
-in turns with ours by the same client over as many connections.
+in turns with ours by the same client over as many connections. The processor time of each server is
+told too: what else runs on the machine changes it little.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,6 @@ from tests import factories
 ROOT = Path(__file__).parent.parent
 CONNECTIONS = 64
 LINKS = 100
-WARM_SECONDS = 2.0
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432")
 REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
 AGENT = (
@@ -121,8 +122,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def process(port: int, *words: str, **environment: str) -> Iterator[None]:
-    """A server of its own, once it is ready."""
+def process(port: int, *words: str, **environment: str) -> Iterator[int]:
+    """The process id of a server of its own, once it is ready."""
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     known = {name: value for name, value in os.environ.items() if "WELLSPRING" not in name}
     server = subprocess.Popen(
@@ -135,7 +136,7 @@ def process(port: int, *words: str, **environment: str) -> Iterator[None]:
                 break
             except httpx.HTTPError:
                 time.sleep(0.1)
-        yield
+        yield server.pid
     finally:
         server.terminate()
         server.wait()
@@ -167,21 +168,42 @@ async def stored(url: str) -> int:
         return row["n"]
 
 
-async def rounds(ours: int, yardstick: int, codes: Sequence[str], args: Any) -> int:
-    """Prints each round and the medians; the number of clicks that were answered."""
-    answered = (await click(ours, codes, WARM_SECONDS))[1]
-    await click(yardstick, codes, WARM_SECONDS)
-    found: list[tuple[float, float]] = []
-    for _ in range(args.rounds):
-        bare_rate, _ = await click(yardstick, codes, args.seconds)
-        rate, clicks = await click(ours, codes, args.seconds)
-        answered += clicks
-        found.append((rate, bare_rate))
-        print(f"{rate:.0f} redirects/s, bare {bare_rate:.0f}: {rate / bare_rate:.2f}")
-    ratio = statistics.median(rate / bare_rate for rate, bare_rate in found)
-    medians = [statistics.median(column) for column in zip(*found, strict=True)]
-    print(f"medians: {medians[0]:.0f} redirects/s, bare {medians[1]:.0f}, ratio {ratio:.2f}")
-    return answered
+@dataclass
+class Server:
+    """One of the two, with what it has answered in all and in each round."""
+
+    port: int
+    process_id: int
+    answered: int = 0
+    rates: list[float] = field(default_factory=list)
+    costs_us: list[float] = field(default_factory=list)  # of processor time for each redirect
+
+    async def run(self, codes: Sequence[str], seconds: float) -> None:
+        before = self.processor_seconds()
+        rate, answered = await click(self.port, codes, seconds)
+        self.answered += answered
+        self.rates.append(rate)
+        self.costs_us.append((self.processor_seconds() - before) / answered * 1e6)
+
+    def processor_seconds(self) -> float:
+        fields = Path(f"/proc/{self.process_id}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def rounds(ours: Server, bare: Server, codes: Sequence[str], args: Any) -> None:
+    """Prints each round and the medians; the first one of each is to warm up."""
+    for number in range(args.rounds + 1):
+        for server in (bare, ours):
+            await server.run(codes, args.seconds)
+        rates = f"{ours.rates[-1]:.0f} redirects/s, bare {bare.rates[-1]:.0f}"
+        print(f"{rates}: {ours.rates[-1] / bare.rates[-1]:.2f}" if number else "warm")
+    for what, mine, theirs in (
+        ("redirects/s", ours.rates, bare.rates),
+        ("µs of processor time a redirect", ours.costs_us, bare.costs_us),
+    ):
+        medians = [statistics.median(column[1:]) for column in (mine, theirs)]
+        ratio = medians[0] / medians[1]
+        print(f"medians: {medians[0]:.0f} {what}, bare {medians[1]:.0f}, ratio {ratio:.2f}")
 
 
 def main() -> None:
@@ -210,13 +232,15 @@ def main() -> None:
                 WELLSPRING_SECRET=uuid.uuid4().hex,
                 WELLSPRING_TARGET_HOSTS="shop.example",
             )
-            with server, process(yardstick, "-m", "bench.redirect", "--bare", str(yardstick)):
-                answered = uvloop.run(rounds(ours, yardstick, codes, args))
+            other = process(yardstick, "-m", "bench.redirect", "--bare", str(yardstick))
+            with server as server_id, other as other_id:
+                measured = Server(ours, server_id)
+                bare_server = Server(yardstick, other_id)
+                uvloop.run(rounds(measured, bare_server, codes, args))
             rows = uvloop.run(stored(url))
-            print(f"{answered} redirects were answered, {rows} clicks are stored")
-            assert rows >= answered
+            print(f"{measured.answered} redirects were answered, {rows} clicks are stored")
+            assert rows >= measured.answered
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     main()
