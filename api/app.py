@@ -1,7 +1,7 @@
 """Puts a server together: routes, middleware, the database and, where embedded, the worker."""
 
 import re
-import uuid
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -15,11 +15,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import bank_file, http, worker
+from api import bank_file, http, qr, redirect, worker
 from api.errors import PayloadTooLarge, Unexpected, refused
 from api.schema import GraphQLApp
 from api.settings import Settings
 from core import database
+from referral.clicks import Clicks
 
 log = structlog.get_logger(__name__)
 
@@ -36,11 +37,13 @@ def create(settings: Settings) -> Starlette:
     """The server of one installation. It opens the database when it starts, and refuses to start
     on one that was not migrated (`NotMigrated`)."""
     brokers: list[Broker] = []
+    clicks = Clicks()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(opened(settings))
+            stack.push_async_callback(clicks.flush)
             broker = worker.make_broker(settings)
             brokers.append(broker)
             bell = await stack.enter_async_context(worker.doorbell(broker))
@@ -54,8 +57,10 @@ def create(settings: Settings) -> Starlette:
 
     return Starlette(
         routes=[
+            *redirect.routes(settings, clicks),  # first, since nothing is asked for as often
             Route("/graphql", BodyLimit(GraphQLApp(settings)), methods=["GET", "POST"]),
             Route("/payouts.csv", bank_file.route(settings)),
+            *qr.routes(settings),
             *http.routes(settings, check_broker),
         ],
         middleware=[
@@ -104,7 +109,7 @@ class RequestId:
             return
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
         request_id = scope[REQUEST_ID_KEY] = (
-            given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+            given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         )
 
         async def send_named(message: Message) -> None:
@@ -115,8 +120,11 @@ class RequestId:
                 ]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
             await self._app(scope, receive, send_named)
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
 
 
 class BodyLimit:

@@ -22,6 +22,7 @@ from api.nodes import (
     to_id,
 )
 from api.nodes import connection as connected
+from api.sharing import ContentSharing
 from api.tags import Tag
 from api.tiers import Tier
 from content import filters, history, models, reading, searching
@@ -129,7 +130,7 @@ class ContentVersion:
     description="A piece of the library. Readers see its published version, editors the newest.",
     directives=[permission.as_parent()],
 )
-class Content(Node):
+class Content(ContentSharing, Node):
     piece: strawberry.Private[Piece]
     slug: str = strawberry.field(description="Its name in addresses; unique.")
     kind: ContentKind = strawberry.field(description="What form it has.")

@@ -19,7 +19,8 @@ from members.identity import Viewer
 from members.metrics import Measured
 from members.models import Invitation, Member, Role, Standing, Tier
 from members.tiers import Ladder
-from referral.models import Conversion, Program
+from referral import sharing
+from referral.models import Conversion, Link, Program
 
 STAFF = frozenset({Role.OPERATOR, Role.FINANCE, Role.ADMIN})
 
@@ -120,11 +121,28 @@ async def _conversions(ids: list[int]) -> Sequence[Conversion | None]:
     return [found.get(each) for each in ids]
 
 
+Sharing = tuple[int, str | None, int]  # whose link to which content, in which program
+
+
+def _shared_at(now: datetime) -> DataLoader[Sharing, Link | None]:
+    async def shared(keys: list[Sharing]) -> Sequence[Link | None]:
+        found = {
+            (owner, program): await sharing.shared(
+                owner, [id for *other, id in keys if other == [owner, program]], program, now
+            )
+            for owner, program in {(owner, program) for owner, program, _ in keys}
+        }
+        return [found[owner, program].get(id) for owner, program, id in keys]
+
+    return DataLoader(load_fn=shared)
+
+
 @dataclass(slots=True)
 class Loaders:
     """Batches what many rows of one answer ask for; named Result-By-Key, new for each request."""
 
     measured_by_member: DataLoader[int, tuple[Ladder, Measured]]
+    link_by_sharing: DataLoader[Sharing, Link | None]
     tier_by_id: DataLoader[int, Tier] = field(default_factory=lambda: DataLoader(load_fn=_tiers))
     member_count_by_tier: DataLoader[int, int] = field(
         default_factory=lambda: DataLoader(load_fn=_member_counts)
@@ -180,7 +198,7 @@ class Context:
     load: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
-        self.load = Loaders(_measured_at(self.now))
+        self.load = Loaders(_measured_at(self.now), _shared_at(self.now))
 
     async def reader(self) -> Reader:
         """What the viewer may see of the library."""
@@ -193,7 +211,7 @@ class Context:
 
     def forget(self) -> None:
         """Loads everything anew from now on: something was written."""
-        self.load = Loaders(_measured_at(self.now))
+        self.load = Loaders(_measured_at(self.now), _shared_at(self.now))
 
     def signed_in(self) -> Viewer:
         """Who asks; raises `Unauthenticated` when nobody is signed in."""

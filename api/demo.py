@@ -90,7 +90,7 @@ async def load(currency: str, time_zone: str, now: datetime) -> dict[Person, str
         await _fill_library(now)
     featured = await reading.by_slug(ANYBODY, FEATURED)
     employee = await Member.get(email_key=EMPLOYEE.email.casefold())
-    await links.create(
+    await links.set_up(
         program_id=program.id,
         owner_id=employee.id,
         content_id=featured and featured.id,

@@ -16,8 +16,8 @@ from members.models import Account, Asset, EntryKind
 from referral.models import Payout as PayoutRow
 
 if TYPE_CHECKING:
-    from api.payouts import Payout
     from api.conversions import Conversion
+    from api.payouts import Payout
 
 AnyConversion = Annotated["Conversion", strawberry.lazy("api.conversions")]
 AnyPayout = Annotated["Payout", strawberry.lazy("api.payouts")]

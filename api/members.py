@@ -12,6 +12,7 @@ from api.enrollments import MemberReferral
 from api.errors import Forbidden
 from api.ledger import MemberLedger
 from api.nodes import After, Connection, First, Node, connection, find_id, to_id
+from api.sharing import MemberLinks
 from api.tiers import MemberTiers
 from members import directory, identity, models
 from members.models import Role
@@ -22,7 +23,7 @@ from members.models import Role
     "`displayName` and `avatarUrl`, a promoter also an invitee's `tier`; anything else is "
     "FORBIDDEN."
 )
-class Member(MemberTiers, MemberLedger, MemberReferral, Node):
+class Member(MemberTiers, MemberLedger, MemberLinks, MemberReferral, Node):
     id: strawberry.ID = strawberry.field(
         description="Opaque, unique over all types.", extensions=[access.EVERYBODY]
     )

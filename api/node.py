@@ -13,6 +13,7 @@ from api.context import STAFF, Context, Info
 from api.editing import EDITORS
 from api.errors import Refusal
 from api.jobs import Job
+from api.links import ReferralLink
 from api.members import Member
 from api.nodes import Node, split_id
 from api.payouts import Payout
@@ -21,6 +22,7 @@ from api.tiers import Tier, TierApplication
 from content import import_jobs
 from core import jobs
 from members import models
+from referral.models import Link
 from referral.models import Payout as PayoutRow
 
 MOST_NODES = 100
@@ -55,6 +57,14 @@ async def _tier_application(context: Context, id: int) -> Node | None:
     return TierApplication.of(row)
 
 
+async def _link(context: Context, id: int) -> Node | None:
+    row = await Link.get_or_none(id=id)
+    if row is None:
+        return None
+    context.allow_self_or_staff(row.owner_id)  # others need its code
+    return ReferralLink.of(row)
+
+
 async def _job(context: Context, id: int) -> Node | None:
     row = await jobs.Job.get_or_none(id=id)
     context.allow(EDITORS if row and row.kind in import_jobs.TOPICS else STAFF)
@@ -77,6 +87,7 @@ KINDS: Mapping[str, Callable[[Context, int], Found]] = {
     "TierApplication": _tier_application,
     "Job": _job,
     "Payout": _payout,
+    "ReferralLink": _link,
 }
 
 
@@ -93,8 +104,8 @@ Id = Annotated[strawberry.ID, argument(description="From any `id` field.")]
 class NodeQuery:
     @strawberry.field(
         description="An object by its id; null where there is none. Who may see it depends on its "
-        "kind: jobs are for staff, those of `contentsImport` for editors; applications for the "
-        "member and staff; pay-outs for the member and FINANCE.",
+        "kind: jobs are for staff, those of `contentsImport` for editors; applications and links "
+        "for the member and staff; pay-outs for the member and FINANCE.",
         extensions=[access.EVERYBODY],
     )
     async def node(self, info: Info, id: Id) -> Node | None:

@@ -7,9 +7,9 @@ import strawberry
 from strawberry import argument
 
 from api import access
-from api.content import Content
 from api.context import Context, Info
 from api.errors import UserError, mistakes_to
+from api.links import ReferralLink
 from api.members import Member
 from api.nodes import Node, to_id
 from api.programs import Program, RewardRule, program
@@ -35,40 +35,6 @@ async def member_of(info: Info, member_id: int) -> Member:
     if row is None:
         raise LookupError(f"member {member_id} is referred to and missing")
     return Member.of(row)
-
-
-@strawberry.type(
-    description="A promoter's entrance to a content or an address.", directives=[access.as_parent()]
-)
-class ReferralLink(Node):
-    row: strawberry.Private[models.Link]
-    code: str = strawberry.field(description="Nine characters, the last one a check character.")
-    created_at: datetime = strawberry.field(description="When it was made.")
-
-    @classmethod
-    def of(cls, row: models.Link) -> "ReferralLink":
-        return cls(
-            id=to_id("ReferralLink", row.id), row=row, code=row.code, created_at=row.created_at
-        )
-
-    @strawberry.field(description="What to share.")
-    def url(self, info: Info) -> str:
-        return f"{info.context.settings.base_url}/r/{self.code}"
-
-    @strawberry.field(description="Who is credited for what comes through it.")
-    async def owner(self, info: Info) -> Member:
-        return await member_of(info, self.row.owner_id)
-
-    @strawberry.field(description="Under which terms.")
-    async def program(self, info: Info) -> Program:
-        return await program(info, self.row.program_id)
-
-    @strawberry.field(description="The content it leads to, if readers may see it.")
-    async def content(self, info: Info) -> Content | None:
-        if self.row.content_id is None:
-            return None
-        row = await info.context.content(self.row.content_id)
-        return row and Content.of(row)
 
 
 @strawberry.type(
@@ -157,6 +123,9 @@ class TouchVerdict:
 class TouchRecordInput:
     code: str = strawberry.field(description="The link's code, in any case.")
     visitor_id: str = strawberry.field(description="The client's own id, 8 to 64 characters.")
+    channel: str | None = strawberry.field(
+        default=None, description="Where the link was met; at most 40 characters."
+    )
     occurred_at: datetime | None = strawberry.field(
         default=None,
         description="Never in the future; at most 24 hours back except for SERVICE. Now if "
@@ -194,7 +163,13 @@ class ReferralMutation:
         viewer = info.context.viewer
         late = viewer is not None and Role.SERVICE in viewer.roles
         visitor = await customers.report(
-            link, visitor, at, member_id=member_id, now=info.context.now, late=late
+            link,
+            visitor,
+            at,
+            member_id=member_id,
+            now=info.context.now,
+            channel=links.checked_channel(input.channel),
+            late=late,
         )
         return TouchPayload(visitor_id=visitor)
 

@@ -176,7 +176,7 @@ async def _set_up(settings: Settings, downgrade: DowngradePolicy) -> tuple[str, 
         await identity.token_for(email, [Role.EMPLOYEE], now, display_name=f"Employee {number}")
         employee = await Member.get(email_key=email)
         entrances.append(
-            await links.create(
+            await links.set_up(
                 program_id=program.id,
                 owner_id=employee.id,
                 target_url=f"{settings.base_url}/",

@@ -30,6 +30,7 @@ from api.editing import EditingMutation, LifecycleMutation, TaggingMutation
 from api.errors import Refusal, as_json, formatted, postponed, refused
 from api.finance import FinanceMutation, FinanceQuery
 from api.keys import ApiKeyMutation, ApiKeyQuery
+from api.links import LinkMutation, LinkQuery
 from api.members import MemberQuery
 from api.node import NodeQuery
 from api.payees import PayeeMutation
@@ -64,6 +65,7 @@ Query = merge_types(
         TagQuery,
         ProgramQuery,
         ConversionQuery,
+        LinkQuery,
         AuditQuery,
         PayoutQuery,
         FinanceQuery,
@@ -82,6 +84,7 @@ Mutation = merge_types(
         TaggingMutation,
         BulkMutation,
         ReferralMutation,
+        LinkMutation,
         RecordingMutation,
         PromoterMutation,
         ProgramMutation,

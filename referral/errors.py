@@ -80,7 +80,7 @@ class NotEnrolled(Mistake):
     code = "NOT_ENROLLED"
 
     def __init__(self, field: str = "program") -> None:
-        super().__init__("This member is no promoter of the program: enrol first.", field)
+        super().__init__("This needs a promoter of the program: enrol first.", field)
 
 
 class AlreadySuspended(Mistake):
@@ -120,3 +120,19 @@ class PayoutSettled(Mistake):
             "FAILED.",
             "id",
         )
+
+
+class LinkNotFound(NotFound):
+    """No link has this id."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such link.", "id")
+
+
+class LinkArchived(Mistake):
+    """The link was archived before."""
+
+    code = "LINK_ARCHIVED"
+
+    def __init__(self) -> None:
+        super().__init__("This link is archived already; it goes on leading to its target.", "id")

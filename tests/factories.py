@@ -45,7 +45,7 @@ async def program(
 
 async def link(owner: Member, of: Program, code: str | None = None) -> Link:
     """A link of the promoter to the shop."""
-    return await links.create(
+    return await links.set_up(
         program_id=of.id,
         owner_id=owner.id,
         target_url="https://shop.example/tea?cup=2",

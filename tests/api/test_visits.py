@@ -1,5 +1,6 @@
 """What a click says of its visitor, over real HTTP: the redirect, the cookie, people and bots."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
@@ -11,8 +12,10 @@ from itsdangerous import Signer
 from api.nodes import to_id
 from api.settings import Settings
 from api.visits import COOKIE
+from content import lifecycle
 from content.models import ContentStatus
 from core import codes
+from members.models import Role
 from referral import links
 from referral.models import Link, Touch
 from tests import factories
@@ -43,6 +46,25 @@ IN_APP = {
     "Baidu": "Mozilla/5.0 (Linux; Android 12; NOH-AN00 Build/HUAWEINOH-AN00; wv) "
     "AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/97.0.4692.98 Mobile Safari/537.36 "
     "T7/13.40 SP-engine/2.78.0 baiduboxapp/13.40.0.10 (Baidu; P1 12)",
+    "WeChat on a desktop": "Mozilla/5.0 (Windows NT 10.0; WOW64) AppleWebKit/537.36 (KHTML, like "
+    "Gecko) Chrome/81.0.4044.138 Safari/537.36 NetType/WIFI MicroMessenger/7.0.20.1781(0x6700143B) "
+    "WindowsWechat(0x63090c0f) XWEB/11275 Flue",
+    "WeCom": "Mozilla/5.0 (iPhone; CPU iPhone OS 17_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, "
+    "like Gecko) Mobile/15E148 wxwork/4.1.20 MicroMessenger/7.0.1 Language/zh",
+    "QQ on an iPhone": "Mozilla/5.0 (iPhone; CPU iPhone OS 16_6 like Mac OS X) "
+    "AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 QQ/8.9.75.615 V1_IPH_SQ_8.9.75_1_APP_A "
+    "Pixel/1170 NetType/WIFI",
+    "Baidu on an iPhone": "Mozilla/5.0 (iPhone; CPU iPhone OS 15_6 like Mac OS X) "
+    "AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 SP-engine/2.55.0 main%2F1.0 "
+    "baiduboxapp/13.17.0.10 (Baidu; P2 15.6) NABar/1.0",
+    "DingTalk on an iPhone": "Mozilla/5.0 (iPhone; CPU iPhone OS 16_0 like Mac OS X) "
+    "AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/20A362 AliApp(DingTalk/7.0.5) "
+    "com.laiwang.DingTalk/28396811 Channel/201200 language/zh-Hans-CN WK",
+    "Douyin": "Mozilla/5.0 (Linux; Android 12; M2102K1C Build/SKQ1.211006.001; wv) "
+    "AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/92.0.4515.131 Mobile Safari/537.36 "
+    "aweme_230400 JsSdk/1.0 NetType/WIFI AppName/aweme app_version/23.4.0 ByteLocale/zh-CN",
+    "a phone called CUBOT": "Mozilla/5.0 (Linux; Android 9; CUBOT_X18_Plus) AppleWebKit/537.36 "
+    "(KHTML, like Gecko) Chrome/90.0.4430.91 Mobile Safari/537.36",
     "a desktop": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/126.0.0.0 Safari/537.36",
 }
@@ -55,6 +77,17 @@ BOTS = {
     "httpx": "python-httpx/0.28.1",
     "curl": "curl/8.5.0",
     "Go": "Go-http-client/2.0",
+    "PowerShell": "Mozilla/5.0 (Windows NT 10.0; Microsoft Windows 10.0) PowerShell/7.4.1",
+    "an app without a browser": "Shop/214 CFNetwork/1474 Darwin/23.0.0",
+    "Perl": "LWP::Simple/6.00",
+    "WhatsApp": "WhatsApp/2.23.20.0",
+    "DingTalk's preview": "Mozilla/5.0 (compatible; DingTalkBot-LinkService/1.0)",
+    "Line's preview": "facebookexternalhit/1.1;line-poker/1.0",
+    "Lark's preview": "Mozilla/5.0 (Macintosh) LarkUrl2Image/1.0",
+    "QQ's preview": "Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1; QQ-URL-Manager)",
+    "an honest newcomer": "Mozilla/5.0 (compatible; Nieuwspider/0.1)",
+    "a browser without a screen": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like "
+    "Gecko) HeadlessChrome/120.0.0.0 Safari/537.36",
     "Java": "Java/17.0.2",
     "OkHttp": "okhttp/4.12.0",
     "Dart": "Dart/3.2 (dart:io)",
@@ -82,7 +115,7 @@ def vid(response: httpx.Response) -> str:
 async def link_to(content_id: int) -> Link:
     promoter = await factories.person("lin")
     terms = await factories.program()
-    return await links.create(
+    return await links.set_up(
         program_id=terms.id, owner_id=promoter.member.id, content_id=content_id, now=factories.NOW
     )
 
@@ -192,6 +225,77 @@ async def test_bots_are_redirected_and_recorded_as_bots_without_a_cookie(live: A
     assert len(reasons) == len(BOTS) + 1
     assert [name for name, reason in zip(BOTS, reasons, strict=False) if not reason] == []
     assert reasons[-2:] == ["no user agent", "a HEAD request"]
+    said = dict(zip(BOTS, reasons, strict=False))
+    assert said["curl"] == "a known crawler, preview or library: curl"
+    assert said["OkHttp"] == "an HTTP library: okhttp"
+    assert said["Line's preview"] == "a crawler or preview: line-poker"
+
+
+@on_sqlite_alone
+async def test_a_reason_fits_its_column_however_long_the_agent_is(live: Api) -> None:
+    stage = await factories.stage()
+    await live.click(stage.link.code, **{"user-agent": f"compatible; {'x' * 5_000} bot"})
+    await live.click(stage.link.code, **{"user-agent": f"compatible; {'x' * 400} bot"})
+    long, short = [touch.bot_reason for touch in await Touch.all().order_by("id")]
+    assert long is None  # what is behind the first 512 characters is not looked at
+    assert short is not None
+    assert len(short) == 100
+
+
+@on_sqlite_alone
+async def test_a_host_that_is_no_longer_allowed_is_not_led_to(live: Api) -> None:
+    stage = await factories.stage()
+    for url in ("https://was-ours.example/tea", "javascript:alert(1)", "//evil.example/"):
+        await Link.filter(id=stage.link.id).update(target_url=url, code=codes.new())
+        code = (await Link.get(id=stage.link.id)).code
+        response = await live.click(code)
+        location = httpx.URL(response.headers["location"])
+        assert response.status_code == 302
+        assert str(location.copy_with(query=None)) == f"{live.settings.base_url}/"
+    assert await Touch.all().count() == 3
+
+
+@on_sqlite_alone
+async def test_an_archived_or_expired_link_still_leads_and_is_still_counted(live: Api) -> None:
+    stage = await factories.stage()
+    await Link.filter(id=stage.link.id).update(archived_at=factories.NOW, expires_at=factories.NOW)
+    response = await live.click(stage.link.code)
+    assert response.headers["location"].startswith("https://shop.example/tea?")
+    [touch] = await Touch.all()
+    assert touch.touched_at > factories.NOW
+
+
+@on_sqlite_alone
+async def test_a_content_that_is_taken_back_is_not_led_to_for_long(live: Api) -> None:
+    content_id = await factories.piece("tea")
+    link = await link_to(content_id)
+    assert "/c/tea?" in (await live.click(link.code)).headers["location"]
+    editor = await factories.person("ed", Role.REVIEWER)
+    await lifecycle.archive(content_id, editor.member.id, factories.NOW)
+    for _ in range(200):
+        if "/c/tea?" not in (await live.click(link.code)).headers["location"]:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it still leads to the content after ten seconds")
+
+
+@on_sqlite_alone
+async def test_the_targets_own_query_and_fragment_stay_around_ours(live: Api) -> None:
+    stage = await factories.stage()
+    for url, head, tail in (
+        ("https://shop.example", "https://shop.example?", ""),
+        ("https://shop.example/?", "https://shop.example/?", ""),
+        ("https://shop.example/a?b=%2F&&c#top", "https://shop.example/a?b=%2F&c&", "#top"),
+        ("https://shop.example/a?r=old&vid=old&rr=1", "https://shop.example/a?rr=1&", ""),
+        ("https://shop.example/茶?茶=1", "https://shop.example/%E8%8C%B6?%E8%8C%B6=1&", ""),
+    ):
+        await Link.filter(id=stage.link.id).update(target_url=url, code=codes.new())
+        code = (await Link.get(id=stage.link.id)).code
+        location = (await live.click(code)).headers["location"]
+        before, _, visitor = location.partition(f"r={code}&vid=")
+        assert before == head
+        assert visitor.endswith(tail)
+        assert len(visitor.removesuffix(tail)) == 22
 
 
 @on_sqlite_alone

@@ -144,7 +144,7 @@ async def test_a_refund_is_its_orders_customers_whoever_else_it_names(live: Api)
 async def test_the_redirect_leaves_the_shops_own_query_as_it_was_signed(live: Api) -> None:
     stage = await factories.stage()
     signed = "https://shop.example/tea?flag&sig=a%2Fb+c/d"
-    link = await links.create(
+    link = await links.set_up(
         program_id=stage.program.id,
         owner_id=stage.promoter.member.id,
         target_url=signed,
