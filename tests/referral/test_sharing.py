@@ -8,7 +8,7 @@ import pytest
 from core.errors import Mistake
 from members.models import Member, Role
 from referral import invitations, links, sharing
-from referral.errors import NotEnrolled, NotOpenToRole, ProgramClosed, ProgramNotFound
+from referral.errors import NotEnrolled, NotOpenTo, ProgramClosed, ProgramNotFound
 from referral.models import Conversion, Enrollment, Link, Program, Share
 from tests import factories
 from tests.factories import NOW
@@ -93,7 +93,7 @@ async def test_without_an_enrolment_it_is_the_first_program_that_takes_whoever_s
     [
         ({}, "friends", NotEnrolled),
         ({}, None, NotEnrolled),
-        ({"auto_enroll": True, "open_to": "KOC"}, "friends", NotOpenToRole),
+        ({"auto_enroll": True, "open_to": "KOC"}, "friends", NotOpenTo),
         ({"auto_enroll": True, "open_to": "KOC"}, None, NotEnrolled),
         ({"auto_enroll": True, "ends_at": NOW}, "friends", ProgramClosed),
         ({"auto_enroll": True}, "nobody", ProgramNotFound),
