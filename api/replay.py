@@ -14,7 +14,7 @@ from api.retail import Order, Plan, Refund, Step
 from api.settings import Settings
 from core import codes, outbox
 from members import identity, publishing, tiers
-from members.models import Account, DowngradePolicy, EntryKind, LedgerEntry, Member, Role, Standing
+from members.models import DowngradePolicy, EntryKind, LedgerEntry, Member, Role, Standing
 from referral import conversions, links, programs
 from referral.models import Link
 
@@ -214,7 +214,7 @@ async def _summary() -> Summary:
         tier.code: await customers.filter(tier=tier).count() for tier in await tiers.ladder()
     }
     by_tier["none"] = await customers.filter(tier=None).count()
-    entries = LedgerEntry.filter(account__account=Account.PENDING)
+    entries = LedgerEntry.filter(account__member_id__isnull=False)
     sums = {
         kind: sum(each.amount for each in await entries.filter(transfer__kind=kind))
         for kind in EntryKind
