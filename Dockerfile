@@ -16,7 +16,7 @@ RUN useradd --system --uid 10001 --user-group --home-dir /app --no-create-home w
 WORKDIR /app
 # The code stays root's; the process may write under var/ alone.
 COPY --from=build /app /app
-RUN install --directory --owner wellspring --group wellspring --mode 0700 var
+RUN install --directory --owner wellspring --group wellspring --mode 0700 var var/assets
 ENV PATH=/app/.venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

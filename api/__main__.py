@@ -21,6 +21,7 @@ from api import replay as replaying
 from api import schema as schemas
 from api import worker as workers
 from api.settings import BadSettings, Settings, load
+from content import assets
 from content.importing import Outcome
 from core import database
 from core.errors import Mistake
@@ -82,8 +83,14 @@ async def _prepare(settings: Settings) -> None:
         with err.status("Bringing the database up to date …"):
             await database.migrate()
         if await demo.present():
-            tokens = await demo.load(settings.currency, settings.time_zone, datetime.now(UTC))
+            with err.status("Filling in the demo …"):
+                tokens = await _load_demo(settings)
             _print_demo(settings, tokens)
+
+
+async def _load_demo(settings: Settings) -> dict[demo.Person, str]:
+    store = assets.DirectoryStore(settings.assets_path)
+    return await demo.load(settings.currency, settings.time_zone, store, datetime.now(UTC))
 
 
 def _print_demo(settings: Settings, tokens: dict[demo.Person, str]) -> None:
@@ -198,9 +205,7 @@ def load_demo() -> None:
                 raise BadSettings(
                     ["This database holds people of its own; the demo goes into an empty one."]
                 )
-            _print_demo(
-                settings, await demo.load(settings.currency, settings.time_zone, datetime.now(UTC))
-            )
+            _print_demo(settings, await _load_demo(settings))
 
     _do(work())
 
@@ -397,17 +402,26 @@ def bring_in(
 
 @cli.command("export")
 def give_out(
-    path: Annotated[Path, typer.Argument(dir_okay=False, help="The .jsonl file to be written.")],
+    path: Annotated[
+        Path, typer.Argument(help="The .jsonl file to be written, or the new or empty folder.")
+    ],
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Writes a folder of .md files, one a content.")
+    ] = False,
 ) -> None:
-    """Writes the whole library, drafts and gated bodies too, as JSONL that `import` takes.
+    """Writes the whole library, drafts and gated bodies too, in a form that `import` takes.
 
     Importing it changes nothing. Media, old slugs and versions before the newest stay behind.
+    `wellspring export library.jsonl` for keeping and moving, `wellspring export --markdown library`
+    for reading and writing with any editor.
     """
+    if path.is_dir() and not markdown:
+        raise typer.BadParameter(f"{path} is a folder; with --markdown it is written into one.")
     settings = load()
 
     async def work() -> int:
         async with app.opened(settings):
-            return await importing.export(path)
+            return await importing.export(path, markdown=markdown)
 
     out.print(f"{_do(work())} contents written")
 

@@ -11,6 +11,8 @@ from api.context import Info
 from api.editing import REVIEWERS, TagCreateInput
 from api.errors import mistakes_to
 from api.jobs import Job, JobPayload
+from api.media import relative
+from api.settings import Settings
 from content import import_jobs
 from content.models import ContentKind, ContentStatus
 from members.models import Role
@@ -87,13 +89,13 @@ class BulkMutation:
         editor = info.context.signed_in()
         if any(item.status not in EDITORS_REACH for item in items):
             info.context.allow(REVIEWERS)
-        said = [_said(item) for item in items]
+        said = [_said(item, info.context.settings) for item in items]
         now = info.context.now
         job = await import_jobs.start(said, editor.member_id, now, dry_run=dry_run)
         return JobPayload(job=Job.of(job))
 
 
-def _said(item: ContentImportInput) -> dict[str, Any]:
+def _said(item: ContentImportInput, settings: Settings) -> dict[str, Any]:
     """The item in the form of a row of a file."""
     return {
         "slug": item.slug,
@@ -102,7 +104,7 @@ def _said(item: ContentImportInput) -> dict[str, Any]:
         "title": item.title,
         "summary": item.summary,
         "body": item.body,
-        "coverUrl": item.cover_url,
+        "coverUrl": item.cover_url and relative(settings, item.cover_url),
         "tags": [_tag(tag) for tag in item.tags],
         "author": item.author,
         "publishedAt": item.published_at and item.published_at.isoformat(),

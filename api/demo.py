@@ -1,20 +1,25 @@
 """Owns the demo: a small brand's people, library, tiers and one link, to try everything on."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
 
-from api import demo_contents
-from content import library, reading
+from api import demo_covers, files
+from api.files import Mapped
+from content import assets, importing, reading
 from content.gate import ANYBODY
-from content.library import NewPiece
-from content.models import ContentKind, Dimension
-from content.tagging import NewTag
+from content.models import ContentSlug
+from content.rows import Row, needed
 from core import codes
+from core.errors import Mistake
 from members import identity, publishing
 from members.models import DowngradePolicy, Member, Role
 from members.publishing import TierRule
 from referral import links, programs
 
+CONTENTS = Path(__file__).with_name("demo_contents")
 LINK_CODE = codes.with_check("WE11SPR1")
 FEATURED = "why-we-pick-before-dawn"
 WINDOW_DAYS = 30
@@ -65,8 +70,11 @@ async def present() -> bool:
     return await Member.exists(email_key=ADMIN.email.casefold()) or not await Member.all().exists()
 
 
-async def load(currency: str, time_zone: str, now: datetime) -> dict[Person, str]:
-    """Makes whatever of the demo is missing and returns a fresh token of everybody in it.
+async def load(
+    currency: str, time_zone: str, store: assets.Store | None, now: datetime
+) -> dict[Person, str]:
+    """Makes whatever of the demo is missing and returns a fresh token of everybody in it. Without a
+    store the pieces have no covers.
 
     Safe to call again, also after a kill half-way through.
     """
@@ -86,8 +94,8 @@ async def load(currency: str, time_zone: str, now: datetime) -> dict[Person, str
         currency=currency,
         now=now,
     )
-    if await reading.by_slug(ANYBODY, FEATURED) is None:
-        await _fill_library(now)
+    editor = await Member.get(email_key=EDITOR.email.casefold())
+    await _fill_library(store, editor.id, now)
     featured = await reading.by_slug(ANYBODY, FEATURED)
     employee = await Member.get(email_key=EMPLOYEE.email.casefold())
     await links.set_up(
@@ -100,22 +108,36 @@ async def load(currency: str, time_zone: str, now: datetime) -> dict[Person, str
     return tokens
 
 
-async def _fill_library(now: datetime) -> None:
-    editor = await Member.get(email_key=EDITOR.email.casefold())
-    tags = [NewTag(Dimension(side), slug, name) for side, slug, name in demo_contents.TAGS]
-    pieces = [
-        (
-            NewPiece(
-                slug=piece.slug,
-                kind=ContentKind(piece.kind),
-                locale=piece.locale,
-                title=piece.title,
-                summary=piece.summary,
-                body=piece.body,
-                tags=piece.tags,
-            ),
-            now - timedelta(days=age),
-        )
-        for age, piece in enumerate(demo_contents.PIECES)
-    ]
-    await library.fill(tags, pieces, editor.id, now)
+def pieces() -> Sequence[Row]:
+    """The contents of the demo, as `wellspring import` reads them."""
+    found = [each.row for each in files.read(files.named([CONTENTS]), Mapped.ROWS)]
+    return [row for row in found if not isinstance(row, Mistake)]
+
+
+async def _fill_library(store: assets.Store | None, editor_id: int, now: datetime) -> None:
+    """Brings in the pieces that are missing, all of them or none. What somebody has made of the
+    others stays; so does one out that the library refuses by now, because its tier was left out."""
+    rows = pieces()
+    present = await ContentSlug.filter(slug__in=[row.slug for row in rows])
+    known = {each.slug for each in present}
+    missing = [row for row in rows if row.slug not in known]
+    if store is not None:
+        missing = await _covered(missing, store, editor_id, now)
+    await importing.bring(missing, editor_id, now)
+
+
+async def _covered(
+    rows: Sequence[Row], store: assets.Store, editor_id: int, now: datetime
+) -> Sequence[Row]:
+    """The rows with covers, each drawn while those before it are being kept."""
+    covered: list[Row] = []
+    async with asyncio.TaskGroup() as group:
+        drawn = [
+            # In the colours of the side from which it is told: that of its first tag.
+            group.create_task(asyncio.to_thread(demo_covers.draw, row.slug, needed(row.tags[0])))
+            for row in rows
+        ]
+        for row, cover in zip(rows, drawn, strict=True):
+            media = await assets.keep(store, await cover, editor_id, now)
+            covered.append(replace(row, given={**row.given, "cover_url": media.url}))
+    return covered

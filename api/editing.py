@@ -10,7 +10,9 @@ from api import access
 from api.content import Content
 from api.context import Info
 from api.errors import UserError, mistakes_to
+from api.media import relative
 from api.nodes import from_id
+from api.settings import Settings
 from api.tags import Tag
 from content import library, lifecycle, models, reading, tagging
 from content.drafts import Given
@@ -161,7 +163,7 @@ _SAVED = [
 ]  # as `content.drafts.Given` names them
 
 
-def _given(input: Any) -> Given:
+def _given(input: Any, settings: Settings) -> Given:
     """What the input gives of a version; raises `Required` for a null that cannot be."""
     given: dict[str, Any] = {}
     for name in _SAVED:
@@ -173,6 +175,8 @@ def _given(input: Any) -> Given:
         given[name] = value
     if "media" in given:
         given["media"] = [from_id("Media", id, "media") for id in given["media"]]
+    if given.get("cover_url"):
+        given["cover_url"] = relative(settings, given["cover_url"])
     return cast("Given", given)
 
 
@@ -297,7 +301,7 @@ class EditingMutation:
     ) -> ContentPayload:
         editor = info.context.signed_in()
         new = NewContent(input.slug, input.kind, input.locale)
-        given = _given(input)
+        given = _given(input, info.context.settings)
         made = await library.create(new, given, editor.member_id, info.context.now)
         return await _written(info, made)
 
@@ -314,7 +318,7 @@ class EditingMutation:
     ) -> ContentPayload:
         editor = info.context.signed_in()
         number = from_id("Content", input.id, "id")
-        given, slug = _given(input), _slug(input.slug)
+        given, slug = _given(input, info.context.settings), _slug(input.slug)
         await library.update(
             number,
             input.expected_version,

@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import re
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +16,13 @@ from typing import Any, TextIO
 import yaml
 
 from content import articles, rows
+from content.exporting import Give
 from content.rows import Row
 from core.errors import Invalid, Mistake
 
 FENCE = "---"
 LARGEST_LINE_BYTES = 16 * 1024 * 1024
+NAME_CHARACTERS = 40
 
 
 class Mapped(StrEnum):
@@ -150,16 +156,67 @@ def _stem(path: Path) -> str:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[TextIO]:
-    """A file that takes the place of `path` once it is whole; only its owner may read it."""
+def written(path: Path) -> Iterator[Give]:
+    """Takes rows into a file of JSONL, which takes the place of `path` once it is whole; only its
+    owner may read it."""
     part = path.with_name(f"{path.name}.part")
     part.touch(mode=0o600)
     with part.open("w", encoding="utf-8", newline="\n") as file:
-        yield file
+        yield lambda row: _write_line(row, file)
     part.replace(path)
 
 
-def write(row: Row, file: TextIO) -> None:
-    """Adds the row as a line of JSON."""
+def _write_line(row: Row, file: TextIO) -> None:
     json.dump(rows.write(row), file, ensure_ascii=False, separators=(",", ":"))
     file.write("\n")
+
+
+@contextmanager
+def written_folder(path: Path) -> Iterator[Give]:
+    """Takes rows into files of Markdown, in a folder that appears once it is whole; only its owner
+    may look into it. Raises `Invalid` where there is anything at `path` but an empty folder."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise Invalid(f"{path} is there already; name a folder that is new or empty.")
+    # Beside it, so that it can be moved to its place in one go.
+    part = Path(tempfile.mkdtemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent))
+    try:
+        yield _Folder(part).write
+        part.replace(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+class _Folder:
+    """The files of one export, numbered by content in the order of the rows, so that they come in
+    again in that order, and no two have one name on any file system."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._number = 0
+        self._slug = ""
+
+    def write(self, row: Row) -> None:
+        """Adds a file; two rows of one slug follow each other: what is published, what is newer."""
+        newer = row.slug == self._slug
+        self._number += not newer
+        self._slug = row.slug
+        readable = re.sub(r"[^\w-]+", "-", row.slug)[:NAME_CHARACTERS]
+        # By name `.md` comes before `.newer.md`.
+        name = f"{self._number:06}-{readable}{'.newer' if newer else ''}.md"
+        (self._path / name).write_text(markdown(row), encoding="utf-8", newline="\n")
+
+
+def markdown(row: Row) -> str:
+    """The row as front matter and body; `read` makes the same row of it. What the row says nothing
+    of is said to be empty: left out, it would stay as it is in the library that takes the row."""
+    # By way of JSON, which knows nothing but plain values.
+    said = json.loads(json.dumps(rows.write(row)))
+    body = said.pop("body")
+    front = yaml.safe_dump(
+        {name: "" if value is None else value for name, value in said.items()},
+        allow_unicode=True,
+        default_flow_style=None,
+        sort_keys=False,
+        width=sys.maxsize,
+    )
+    return f"{FENCE}\n{front}{FENCE}\n{body}\n"

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from api import pages, targets
+from api.media import absolute
 from api.settings import Settings
 from content import reading
 from content.gate import ANYBODY, AccessReason
@@ -26,7 +27,12 @@ def routes(settings: Settings, check_broker: Callable[[], Awaitable[None]]) -> l
         piece = await reading.by_slug(ANYBODY, request.path_params["slug"])
         if piece is None:
             return pages.not_found("There is no such page.")
-        return pages.content(piece, await _html(piece), targets.address(piece, settings))
+        return pages.content(
+            piece,
+            await _html(piece),
+            targets.address(piece, settings),
+            absolute(settings, piece.cover_url),
+        )
 
     async def newest(request: Request) -> Response:
         page = await reading.contents(ANYBODY, INDEX_PIECES)

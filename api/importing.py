@@ -77,7 +77,11 @@ def _refusal(found: Found, mistake: Mistake) -> str:
     return line.encode(errors="backslashreplace").decode()
 
 
-async def export(path: Path) -> int:
-    """Writes the whole library to the file as JSONL; how many contents."""
-    with files.written(path) as file:
-        return await exporting.export(lambda row: files.write(row, file))
+async def export(path: Path, *, markdown: bool = False) -> int:
+    """Writes the whole library to a file of JSONL, or to a folder of Markdown; how many contents.
+
+    Raises `Invalid` where the folder holds anything already.
+    """
+    written = files.written_folder if markdown else files.written
+    with written(path) as give:
+        return await exporting.export(give)

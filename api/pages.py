@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 from string import Template
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 from starlette.responses import HTMLResponse
 
@@ -41,7 +41,8 @@ $body
 </html>
 """)
 _HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src https:",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "img-src 'self' https:",
     "x-content-type-options": "nosniff",
     "referrer-policy": "strict-origin-when-cross-origin",
 }
@@ -54,12 +55,12 @@ _GATES = {
 }
 
 
-def content(piece: Piece, html: str | None, address: str) -> HTMLResponse:
+def content(piece: Piece, html: str | None, address: str, cover: str | None) -> HTMLResponse:
     """The page of a content, readable without scripts: its teaser, and its body where there is
-    one to show. `address` is where it is to be found."""
+    one to show. `address` is where it is to be found, `cover` where its picture is."""
     more = [("og:url", address)]
-    if piece.cover_url is not None:
-        more.append(("og:image", urljoin(address, piece.cover_url)))
+    if cover is not None:
+        more.append(("og:image", cover))
     tags = [f'<meta property="{name}" content="{escape(value)}">' for name, value in more]
     tags.append(f'<link rel="canonical" href="{escape(address)}">')
     body = f'<p class="gate">{_GATES[piece.access]}</p>' if html is None else html

@@ -59,6 +59,11 @@ class Settings(BaseSettings):
         default=(),
         description="hosts that links may lead to, separated by commas: shop.example.com",
     )
+    assets: str = Field(
+        default="",
+        description="the directory of uploaded files, such as /srv/wellspring/assets; by default "
+        "`assets` beside an SQLite database, var/assets else",
+    )
     content_url: str = Field(
         default="",
         description="an address for contents with {slug}, {id} or {locale} in it, such as "
@@ -196,6 +201,14 @@ class Settings(BaseSettings):
         return self.content_url or f"{self.base_url}/c/{{slug}}"
 
     @property
+    def assets_path(self) -> Path:
+        """Where uploaded files are kept."""
+        if self.assets:
+            return Path(self.assets)
+        on_sqlite = self.database_url.startswith("sqlite://")
+        return self._beside_database("assets") if on_sqlite else Path("var/assets")
+
+    @property
     def link_hosts(self) -> frozenset[str]:
         """The hosts that a link may lead to, our own among them."""
         return frozenset({*self.target_hosts, urlsplit(self.base_url).hostname or ""})
@@ -213,7 +226,7 @@ class Settings(BaseSettings):
         """The secret, made and kept beside an SQLite database on first use. Safe to race for."""
         if self.secret:
             return self.secret
-        path = Path(self.database_url.removeprefix("sqlite://")).parent / "secret"
+        path = self._beside_database("secret")
         try:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -222,6 +235,9 @@ class Settings(BaseSettings):
         except OSError as error:
             line = f"{PREFIX}SECRET is not set and cannot be kept in {path.parent}: {error}."
             raise BadSettings([line]) from error
+
+    def _beside_database(self, name: str) -> Path:
+        return Path(self.database_url.removeprefix("sqlite://")).parent / name
 
 
 def _create(path: Path, text: str) -> None:

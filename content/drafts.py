@@ -29,6 +29,7 @@ SHARE_TEXT_CHARACTERS = 2_000
 URL_CHARACTERS = 2_000
 TIER_CHARACTERS = 40
 MOST_MEDIA = 100
+_LINE_ENDS = re.compile(r"\r\n?")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -100,7 +101,7 @@ async def changed(draft: Draft, given: Given) -> Draft:
 def prose(value: str, field: str, *, most: int) -> str:
     """A text of several lines, which may be empty, without outer blanks; raises `TooLong`, and
     `Invalid` with another control character than line ends and tabs or half a surrogate pair."""
-    value = value.replace("\r\n", "\n").strip()
+    value = _LINE_ENDS.sub("\n", value).strip()
     if len(value) > most:
         raise TooLong(f"This has {len(value)} characters; at most {most} are stored.", field)
     if _CONTROLS.search(value) or not storable(value):
@@ -194,10 +195,9 @@ async def keep_all(kept: Sequence[Kept], actor_id: int | None, now: datetime) ->
     )
     ids = await _version_ids([each.content for each in kept])
     drafts = {ids[each.content.id]: each.draft for each in kept}
-    await VersionTag.bulk_create(
-        VersionTag(version_id=version_id, tag_id=tag_id)
-        for version_id, draft in drafts.items()
-        for tag_id in draft.tags
+    await database.execute_many(
+        "INSERT INTO version_tag (version_id, tag_id) VALUES ($1, $2)",
+        [(version_id, tag_id) for version_id, draft in drafts.items() for tag_id in draft.tags],
     )
     await VersionMedia.bulk_create(
         VersionMedia(version_id=version_id, media_id=media_id, place=place)

@@ -104,3 +104,50 @@ class KindElsewhere(Invalid):
 
     def __init__(self, kind: ContentKind, locale: str) -> None:
         super().__init__(f"The content of this slug is a {kind} in {locale}.", "kind")
+
+
+class UnknownFileType(Invalid):
+    """An upload that is, by its bytes, nothing that we keep."""
+
+    def __init__(self) -> None:
+        super().__init__("This is none of JPEG, PNG, WebP, GIF and PDF.", "file")
+
+
+class DeclaredOtherwise(Invalid):
+    """An upload that lies about its type."""
+
+    def __init__(self, declared: str, found: str) -> None:
+        super().__init__(f"This was sent as {declared[:100]}, but it is {found}.", "file")
+
+
+class FileTooLarge(Mistake):
+    """An upload above its limit."""
+
+    code = "LIMIT_EXCEEDED"
+
+    def __init__(self, most_bytes: int) -> None:
+        mebibytes = most_bytes // 1024**2
+        super().__init__(f"Such a file has at most {mebibytes} MiB.", "file")
+
+
+class TooManyPixels(Mistake):
+    """A picture that would fill the memory, however small its file is."""
+
+    code = "LIMIT_EXCEEDED"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A picture has at most {most // 1_000_000} million pixels.", "file")
+
+
+class Animated(Invalid):
+    """A picture that moves."""
+
+    def __init__(self) -> None:
+        super().__init__("Pictures do not move here; a video has an address elsewhere.", "file")
+
+
+class Unreadable(Invalid):
+    """An upload that is broken or cut off."""
+
+    def __init__(self) -> None:
+        super().__init__("This file is broken or incomplete.", "file")

@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from content import gate, searching
 from content.gate import Reader
-from content.models import ContentKind, ContentStatus, Dimension
+from content.models import BITS, ContentKind, ContentStatus, Dimension
 from content.slugs import SLUG_CHARACTERS, fold
 from core import database, paging
 from core.errors import storable
@@ -93,7 +93,8 @@ def usual(where: Where) -> Order:
 def source(reader: Reader) -> str:
     """Contents with the version of each that the reader sees."""
     column = gate.version(reader)
-    return f"content c JOIN content_version v ON v.content_id = c.id AND v.version = {column}"
+    # Each has one; joined inner, PostgreSQL would expect fewer rows than a page has, and sort.
+    return f"content c LEFT JOIN content_version v ON v.content_id = c.id AND v.version = {column}"
 
 
 def found(reader: Reader, where: Where, statement: Statement) -> str:
@@ -101,45 +102,72 @@ def found(reader: Reader, where: Where, statement: Statement) -> str:
     wanted = searching.query(where.search)
     if wanted is None:
         return source(reader)
-    hits = searching.hits(reader, wanted, statement.mark)
+    hits = searching.hits(wanted, statement.mark)
     # What is found comes first: SQLite keeps to the order of cross joins.
     return f"({hits}) AS hit CROSS JOIN content_version v CROSS JOIN content c"
+
+
+def counted(reader: Reader, where: Where, statement: Statement) -> str:
+    """The same without the versions where nothing is said of them: for counting."""
+    if searching.query(where.search) is None:
+        return "content c"
+    return found(reader, where, statement)
+
+
+def everything(where: Where) -> bool:
+    """Whether that is all that is PUBLISHED."""
+    listed = replace(where, search=None, statuses=tuple({*where.statuses}))
+    return listed == EVERYTHING_PUBLISHED and searching.query(where.search) is None
 
 
 def conditions(reader: Reader, where: Where, statement: Statement) -> str:
     """What the reader may see and asks for, as one condition on `found`; raises
     `paging.BadPage` for a filter above its limits."""
-    return " AND ".join([gate.visible(reader), *_asked(reader, where, statement)])
+    return " AND ".join(_asked(reader, where, statement))
 
 
 def _asked(reader: Reader, where: Where, statement: Statement) -> Iterator[str]:
-    if searching.query(where.search) is not None:
+    searched = searching.query(where.search) is not None
+    found = searched or where.tags is not None  # and then looked up by its key
+    yield gate.visible(reader, _alone(gate.LISTED) if found else gate.LISTED)
+    if searched:
         yield "v.id = hit.version_id AND c.id = v.content_id"
         yield f"v.version = {gate.version(reader)}"
-    yield f"c.status IN ({statement.marks(where.statuses)})"
+        if not reader.insider:
+            yield f"(hit.plain = 1 OR {gate.readable(reader, 'c')})"
+    if {*where.statuses} == {ContentStatus.PUBLISHED}:
+        yield _alone(gate.LISTED)  # most of a library: an editor's list goes by its order
+    else:
+        status = f"c.status IN ({statement.marks(where.statuses)})"
+        yield _alone(status) if found or len({*where.statuses}) > 1 else status
     if where.kinds is not None:
-        yield f"c.kind IN ({statement.marks(where.kinds)})"
+        yield _alone(f"c.kind IN ({statement.marks(where.kinds)})")
     if where.locale is not None:
         known = storable(where.locale, LOCALE_CHARACTERS)
-        yield f"c.locale = {statement.mark(where.locale)}" if known else "FALSE"
+        yield _alone(f"c.locale = {statement.mark(where.locale)}") if known else "FALSE"
     if where.published_after is not None:
         yield f"c.published_at > {statement.mark(where.published_after)}"
     if where.published_before is not None:
         yield f"c.published_at < {statement.mark(where.published_before)}"
     if where.dimension is not None:
-        tags = f"SELECT id FROM tag WHERE dimension = {statement.mark(where.dimension)}"
-        yield f"c.id IN ({_under(reader, f'IN ({tags})')})"
+        yield f"{gate.shown(reader, 'dimensions')} & {BITS[where.dimension]} <> 0"
     if where.tags is not None:
         _check(where.tags)
         yield from _tagged(reader, where.tags, statement)
+
+
+def _alone(condition: str) -> str:
+    """The condition, so that no planner looks for an index by it: of what it knows nothing, it
+    expects half of all rows, and not one of two hundred."""
+    return f"COALESCE({condition}, FALSE)"
 
 
 def _tagged(reader: Reader, tags: TagFilter, statement: Statement) -> Iterator[str]:
     if tags.any_of is not None:
         slugs = _named(tags.any_of, statement)
         yield f"c.id IN ({_under(reader, f'IN ({slugs})')})"
-    for slug in tags.all_of:
-        yield f"c.id IN ({_under(reader, f'= ({_named([slug], statement)})')})"
+    if tags.all_of:
+        yield f"c.id IN ({_under_all(reader, tags.all_of, statement)})"
     if tags.none_of:
         slugs = _named(tags.none_of, statement)
         yield f"c.id NOT IN ({_under(reader, f'IN ({slugs})')})"
@@ -149,6 +177,19 @@ def _tagged(reader: Reader, tags: TagFilter, statement: Statement) -> Iterator[s
 
 def _under(reader: Reader, tags: str) -> str:
     return f"SELECT content_id FROM content_tag WHERE tag_id {tags} AND {gate.tagged(reader)}"
+
+
+def _under_all(reader: Reader, slugs: Sequence[str], statement: Statement) -> str:
+    """Contents under the first tag that are under the others: looked up in one index, so that no
+    content is read in vain."""
+    tagged = gate.tagged(reader)
+    first, *others = (f"({_named([slug], statement)})" for slug in slugs)
+    also = "".join(
+        f" AND EXISTS (SELECT 1 FROM content_tag b WHERE b.tag_id = {tag} "
+        f"AND b.content_id = a.content_id AND b.{tagged})"
+        for tag in others
+    )
+    return f"SELECT a.content_id FROM content_tag a WHERE a.tag_id = {first} AND a.{tagged}{also}"
 
 
 def _named(slugs: Sequence[str], statement: Statement) -> str:
@@ -170,26 +211,25 @@ def _check(tags: TagFilter) -> None:
         raise paging.BadPage(f"a filter names at most {MOST_SLUGS} tags, not {slugs}")
 
 
-def keyset(where: Where, order: Order, statement: Statement) -> Keyset:
+def keyset(reader: Reader, where: Where, order: Order) -> Keyset:
     """The order in SQL, for this filter alone: its cursors fit no other one. Raises
     `paging.BadPage` for RELEVANCE without a search."""
-    column, kind = _column(where, order.field)
+    column, kind = _column(reader, order.field)
     digest = hashlib.blake2b(repr((where, order)).encode(errors="replace"), digest_size=8)
     name = f"contents:{digest.hexdigest()}"
     if order.field is not OrderField.RELEVANCE:
         return Keyset(name, (column, "c.id"), (kind, int), order.descending)
-    wanted = searching.query(where.search)
-    if wanted is None:
+    if searching.query(where.search) is None:
         raise paging.BadPage("RELEVANCE is an order of what is searched for: give `search` too")
-    columns = (searching.rank(wanted, statement.mark), column, "c.id")
-    return Keyset(name, columns, (int, kind, int), order.descending)
+    return Keyset(name, ("hit.titled", column, "c.id"), (int, kind, int), order.descending)
 
 
-def _column(where: Where, by: OrderField) -> tuple[str, type]:
+def _column(reader: Reader, by: OrderField) -> tuple[str, type]:
     if by is OrderField.TITLE:
-        return ('v.title COLLATE "C"' if database.is_postgres() else "v.title"), str
+        title = gate.shown(reader, "title")
+        return (f'{title} COLLATE "C"' if database.is_postgres() else title), str
     if by is OrderField.UPDATED_AT:
-        return "v.updated_at", datetime
-    if set(where.statuses) <= {ContentStatus.PUBLISHED}:
-        return "c.published_at", datetime  # never null then, and has an index
-    return "COALESCE(c.published_at, c.created_at)", datetime
+        return gate.shown(reader, "updated_at"), datetime
+    if reader.editor:
+        return "COALESCE(c.published_at, c.created_at)", datetime
+    return "c.published_at", datetime  # never null where readers see it

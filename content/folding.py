@@ -20,20 +20,24 @@ _SECOND = frozenset(
 
 
 @functools.cache
-def simplified() -> Mapping[int, str]:
-    """The simplified character of each traditional one, for `str.translate`: one for one."""
+def simplified() -> Mapping[str, str]:
+    """The simplified character of each traditional one."""
     characters = [chr(code) for first, last in _HAN for code in range(first, last + 1)]
     convert = opencc.OpenCC("t2s").convert
     # On lines of their own, so that no phrase can match.
     once = convert("\n".join(characters))
     twice = convert(once).split("\n")  # what one became may stand for another
-    return {ord(old): new for old, new in zip(characters, twice, strict=True) if old != new}
+    return {old: new for old, new in zip(characters, twice, strict=True) if old != new}
 
 
 def fold(text: str) -> str:
     """The text as it is compared: whatever its case and width (NFKC), traditional or simplified."""
     compatible = unicodedata.normalize("NFKC", text).casefold()
-    return unicodedata.normalize("NFKC", compatible).translate(simplified())
+    text = unicodedata.normalize("NFKC", compatible)
+    # Few texts have any: looking up each character of each would take most of an import.
+    for traditional in simplified().keys() & set(text):
+        text = text.replace(traditional, simplified()[traditional])
+    return text
 
 
 def form(text: str) -> str:

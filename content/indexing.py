@@ -64,7 +64,7 @@ async def _refresh(ids: str) -> None:
     gone = await database.rows(_GONE.format(ids=ids, shown=_SHOWN))
     await _take_out([(row["id"], row["search"]) for row in gone])
     new = await database.rows(_NEW.format(ids=ids, shown=_SHOWN))
-    await _put([row for each in new for row in texts(**each)])
+    await put([row for each in new for row in texts(**each)])
     await _retag(ids)
 
 
@@ -95,7 +95,7 @@ async def _retag(ids: str) -> None:
     ]
     changed = [row for row in now if row.search != held.get(row.version_id, (0, ""))[1]]
     await _take_out([held[row.version_id] for row in changed if row.version_id in held])
-    await _put([row for row in changed if row.search])
+    await put([row for row in changed if row.search])
 
 
 async def _take_out(rows: Sequence[tuple[int, str]]) -> None:
@@ -112,7 +112,8 @@ async def _take_out(rows: Sequence[tuple[int, str]]) -> None:
     await database.execute(f"DELETE FROM version_text WHERE id IN ({ids})")
 
 
-async def _put(rows: Sequence[Row]) -> None:
+async def put(rows: Sequence[Row]) -> None:
+    """Writes rows of versions that have none of these fields yet."""
     for start in range(0, len(rows), BATCH_ROWS):
         await _put_batch(rows[start : start + BATCH_ROWS])
 

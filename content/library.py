@@ -1,17 +1,16 @@
-"""Owns writing contents: beginning them, saving versions, going back to one, filling a library."""
+"""Owns writing contents: beginning them, saving versions, going back to one."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from tortoise.exceptions import IntegrityError
 
-from content import drafts, lifecycle, shelving, slugs, tagging, workflow
+from content import drafts, lifecycle, shelving, slugs, workflow
 from content.drafts import Draft, Given
 from content.errors import SlugTaken, VersionNotFound
 from content.models import Content, ContentKind, ContentStatus, ContentVersion
-from content.tagging import LOCK, NewTag
+from content.tagging import LOCK
 from content.workflow import Action, State
 from core import audit, database
 from core.errors import Invalid
@@ -35,19 +34,6 @@ class NewContent:
     slug: str
     kind: ContentKind
     locale: str
-
-
-@dataclass(frozen=True, slots=True)
-class NewPiece:
-    """A piece to be published at once; `tags` are slugs of tags that exist."""
-
-    slug: str
-    kind: ContentKind
-    locale: str
-    title: str
-    summary: str
-    body: str
-    tags: Sequence[str]
 
 
 @database.unit_of_work
@@ -169,29 +155,3 @@ async def save(
     await shelving.shelve(content.id)
     detail = {"version": content.version, **detail}
     await audit.note(name, "Content", [content.id], actor_id=actor_id, now=now, detail=detail)
-
-
-@database.unit_of_work
-async def fill(
-    tags: Sequence[NewTag],
-    pieces: Sequence[tuple[NewPiece, datetime]],
-    author_id: int,
-    now: datetime,
-) -> None:
-    """Publishes the pieces of an empty library, each at its instant; all of them or none.
-
-    Raises what making a tag or a content raises.
-    """
-    await database.lock(LOCK)
-    for tag in tags:
-        await tagging.add(tag, author_id, now)
-    for piece, at in pieces:
-        given: Given = {
-            "title": piece.title,
-            "summary": piece.summary,
-            "body": piece.body,
-            "tags": piece.tags,
-        }
-        new = NewContent(piece.slug, piece.kind, piece.locale)
-        content = await _begin(new, await drafts.begun(given), author_id, at)
-        await lifecycle.move(content, Action.PUBLISH, "contentPublish", author_id, at)

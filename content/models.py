@@ -16,6 +16,9 @@ class Dimension(StrEnum):
     USER = "USER"  # wishes, complaints, how we solve them
 
 
+BITS = {Dimension.PRODUCT: 1, Dimension.COMPANY: 2, Dimension.INDUSTRY: 4, Dimension.USER: 8}
+
+
 class ContentKind(StrEnum):
     """What form a piece has."""
 
@@ -114,9 +117,21 @@ class Content(Model):
     published_at = fields.DatetimeField(null=True)  # for the first time
     created_at = fields.DatetimeField()
 
+    # What lists are ordered and narrowed by, made from the versions by `shelving`: a version is
+    # too wide a row to go through many. Of the newest version, which editors see …
+    title = fields.CharField(max_length=300, null=True)
+    updated_at = fields.DatetimeField(null=True)
+    dimensions = fields.SmallIntField(default=0, db_default=0)  # the `BITS` of its tags, added up
+    # … and of the published one, which readers see; null or 0 without.
+    published_title = fields.CharField(max_length=300, null=True)
+    published_updated_at = fields.DatetimeField(null=True)
+    published_dimensions = fields.SmallIntField(default=0, db_default=0)
+    audience: Any = fields.CharEnumField(Audience, max_length=10, null=True)
+    min_tier_id = fields.BigIntField(null=True)
+    listed = fields.BooleanField(default=False, db_default=False)  # PUBLISHED
+
     class Meta:
-        table = "content"
-        indexes = (("status", "published_at", "id"),)
+        table = "content"  # its indexes, some over expressions, are made by the migrations
 
 
 class ContentSlug(Model):
@@ -164,7 +179,7 @@ class ContentVersion(Model):
     class Meta:
         table = "content_version"
         unique_together = (("content", "version"),)
-        indexes = (("updated_at", "content_id"), ("min_tier_id",))
+        indexes = (("min_tier_id",),)
 
 
 class VersionTag(Model):
@@ -202,10 +217,13 @@ class ContentTag(Model):
     tag_id: int
     readers = fields.BooleanField(db_default=False)
     editors = fields.BooleanField(db_default=False)
+    # Of the content, so that everything published is counted without looking at each.
+    published = fields.BooleanField(db_default=False)
+    staff = fields.BooleanField(db_default=False)  # published for STAFF
 
     class Meta:
         table = "content_tag"
-        indexes = (("tag_id", "content_id", "readers", "editors"),)
+        indexes = (("tag_id", "content_id", "readers", "editors", "published", "staff"),)
         unique_together = (("content", "tag"),)
 
 
@@ -236,14 +254,21 @@ class VersionText(Model):
 
 
 class Media(Model):
-    """A picture, a video or a document that contents show."""
+    """A picture, a video or a document that contents show.
+
+    What we keep is named by the digest of what was uploaded. Who did, and when, is in the audit
+    trail.
+    """
 
     id = fields.BigIntField(primary_key=True)
-    url = fields.CharField(max_length=2000)
+    url = fields.CharField(max_length=2000)  # of what we keep a path, such as /assets/NAME
     mime = fields.CharField(max_length=100)
     width = fields.IntField(null=True)  # pixels
     height = fields.IntField(null=True)  # pixels
     duration_ms = fields.IntField(null=True)
+    key = fields.CharField(max_length=64, null=True, unique=True)  # SHA-256 of the upload
+    size_bytes = fields.IntField(null=True)  # of what we keep, without its variants
+    widths: Any = fields.JSONField(null=True)  # of its smaller variants, in pixels, ascending
 
     class Meta:
         table = "media"

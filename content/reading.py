@@ -91,7 +91,8 @@ COLUMNS = ", ".join(
     + [f"v.{name}" for name in _OF_VERSION]
     + ["v.id AS version_id"]
 )
-_OF_EDITORS = ("pending_status", "scheduled_at", "review_note")
+NAMES = (*_OF_CONTENT, *_OF_VERSION, "version_id")  # what `COLUMNS` gives
+OF_EDITORS = ("pending_status", "scheduled_at", "review_note")
 _INSTANTS = ("scheduled_at", "published_at", "created_at", "updated_at")
 
 
@@ -99,7 +100,7 @@ def _piece(row: dict[str, Any], reader: Reader) -> Piece:
     for name in _INSTANTS:
         row[name] = instant(row[name])
     if not reader.editor:
-        row |= dict.fromkeys(_OF_EDITORS)
+        row |= dict.fromkeys(OF_EDITORS)
     row["kind"] = ContentKind(row["kind"])
     row["status"] = ContentStatus(row["status"])
     row["audience"] = Audience(row["audience"])
@@ -153,10 +154,10 @@ async def contents(
     order = order or filters.usual(where)
     marks = Statement()
     source = filters.found(reader, where, marks)
-    keyset = filters.keyset(where, order, marks)
+    keyset = filters.keyset(reader, where, order)
     window = keyset.window(first, after, last, before)
     conditions = [filters.conditions(reader, where, marks), *keyset.conditions(window, marks.mark)]
-    rank = keyset.columns[0] if order.field is OrderField.RELEVANCE else "0"
+    rank = "hit.titled" if order.field is OrderField.RELEVANCE else "0"
     found = await _rows(
         where,
         f"SELECT {COLUMNS}, {rank} AS relevance FROM {source} WHERE {' AND '.join(conditions)} "
@@ -180,21 +181,21 @@ def _place(by: OrderField, relevance: int, piece: Piece) -> Sequence[Any]:
 
 async def _rows(where: Where, sql: str, marks: Statement) -> list[dict[str, Any]]:
     """Runs the statement; where it searches, by the index whatever the planner believes."""
-    if searching.query(where.search) is None:
-        return await database.rows(sql, *marks.values)
-    return await _searched(sql, marks)
+    if database.is_postgres() and searching.query(where.search) is not None:
+        return await _by_index(sql, marks)
+    return await database.rows(sql, *marks.values)
 
 
 @database.snapshot
-async def _searched(sql: str, marks: Statement) -> list[dict[str, Any]]:
-    await database.trust_indexes(sort=True)
+async def _by_index(sql: str, marks: Statement) -> list[dict[str, Any]]:
+    await database.trust_indexes(sort=True, in_order=True)
     return await database.rows(sql, *marks.values)
 
 
 async def count(reader: Reader, where: Where = EVERYTHING_PUBLISHED) -> int:
     """How many contents all the pages hold together."""
     marks = Statement()
-    source = filters.found(reader, where, marks)
+    source = filters.counted(reader, where, marks)
     condition = filters.conditions(reader, where, marks)
     [row] = await _rows(where, f"SELECT COUNT(*) AS n FROM {source} WHERE {condition}", marks)
     return row["n"]
@@ -206,21 +207,33 @@ async def facets(reader: Reader, where: Where, dimension: Dimension, first: int)
     if not 1 <= first <= LARGEST_FACETS:
         raise paging.BadPage(f"`first` must be from 1 to {LARGEST_FACETS}, not {first}")
     marks = Statement()
-    source = filters.found(reader, where, marks)
-    condition = filters.conditions(reader, where, marks)
+    counted = _counted(reader, where, dimension, marks)
     found = await _rows(
         where,
-        f"""
-        SELECT t.id, t.dimension, t.slug, t.name, t.parent_id, COUNT(*) AS n
-        FROM content_tag ct JOIN tag t ON t.id = ct.tag_id
-        WHERE t.dimension = {marks.mark(dimension)} AND ct.{gate.tagged(reader)}
-        AND ct.content_id IN (SELECT c.id FROM {source} WHERE {condition})
-        GROUP BY t.id
-        """,
+        f"SELECT t.id, t.dimension, t.slug, t.name, t.parent_id, counted.n "
+        f"FROM ({counted}) AS counted CROSS JOIN tag t "
+        f"WHERE t.id = counted.tag_id AND t.dimension = {marks.mark(dimension)}",
         marks,
     )
     found.sort(key=lambda row: (-row["n"], row["slug"]))
     return [Facet(_tag(row), row["n"]) for row in found[:first]]
+
+
+def _counted(reader: Reader, where: Where, dimension: Dimension, marks: Statement) -> str:
+    """SQL for how many contents of the list are under each tag, of the dimension at least."""
+    if filters.everything(where):
+        return (
+            "SELECT ct.tag_id, COUNT(*) AS n FROM tag s CROSS JOIN content_tag ct "
+            f"WHERE ct.tag_id = s.id AND s.dimension = {marks.mark(dimension)} "
+            f"AND {gate.published(reader)} GROUP BY ct.tag_id"
+        )
+    source = filters.counted(reader, where, marks)
+    found = f"SELECT c.id FROM {source} WHERE {filters.conditions(reader, where, marks)}"
+    return (
+        "SELECT ct.tag_id, COUNT(*) AS n FROM content_tag ct "
+        f"WHERE ct.content_id {database.among(found)} AND ct.{gate.tagged(reader)} "
+        "GROUP BY ct.tag_id"
+    )
 
 
 def _tag(row: Mapping[str, Any]) -> Tag:

@@ -1,15 +1,14 @@
 """Owns searching contents: which versions a search finds, how well, and where it shows.
 
 Each run of Chinese characters and each word of the query must stand in some text of the version;
-in the body only where the reader may read it.
+whether one in the body counts is for the gate to say.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from content import folding, gate
-from content.gate import Reader
+from content import folding
 from content.models import TextField
 from core import bigrams, paging
 
@@ -42,34 +41,33 @@ def query(search: str | None) -> Sequence[str] | None:
     return folding.terms(search)
 
 
-def hits(reader: Reader, terms: Sequence[str], mark: Mark) -> str:
-    """SQL for the versions, as `version_id`, each once, in which the reader finds all the terms."""
+def hits(terms: Sequence[str], mark: Mark) -> str:
+    """SQL for the versions in which all the terms stand, as `version_id`, each once: `titled` is 1
+    where all of them stand in its title, else 0; `plain` where none stands in its body alone."""
     if not terms:
-        return "SELECT version_id FROM version_text WHERE FALSE"
-    # As a value of its own, so that no planner goes through all the versions for it.
-    granted = f"(SELECT {gate.readable(reader)} FROM content_version v WHERE v.id = s.version_id)"
-    body = "" if reader.insider else f" AND (s.field <> '{TextField.BODY}' OR {granted})"
-    return " INTERSECT ".join(
-        f"SELECT s.version_id FROM version_text s WHERE {_has(term, mark, index=True)}{body}"
+        return "SELECT version_id, 0 AS titled, 0 AS plain FROM version_text WHERE FALSE"
+    each = [
+        f"SELECT s.version_id, MAX(CASE s.field WHEN '{TextField.TITLE}' THEN 1 ELSE 0 END) "
+        f"AS titled, MAX(CASE s.field WHEN '{TextField.BODY}' THEN 0 ELSE 1 END) AS plain "
+        f"FROM version_text s WHERE {_has(term, mark)} GROUP BY s.version_id"
         for term in terms
-    ) + ("" if len(terms) > 1 else " GROUP BY s.version_id")
-
-
-def rank(terms: Sequence[str], mark: Mark) -> str:
-    """SQL for how well the version `v` fits: 1 where all the terms stand in its title, else 0."""
-    all_there = " AND ".join(_has(term, mark) for term in terms) or "FALSE"
+    ]
+    if len(each) == 1:
+        return each[0]
     return (
-        f"(SELECT CASE WHEN {all_there} THEN 1 ELSE 0 END FROM version_text s "
-        f"WHERE s.version_id = v.id AND s.field = '{TextField.TITLE}')"
+        "SELECT version_id, MIN(titled) AS titled, MIN(plain) AS plain "
+        f"FROM ({' UNION ALL '.join(each)}) AS terms "
+        f"GROUP BY version_id HAVING COUNT(*) = {len(each)}"
     )
 
 
-def _has(term: str, mark: Mark, *, index: bool = False) -> str:
-    """The condition that the term stands in the text `s`; an index finds the few that it may."""
-    like = f"s.search LIKE {mark(bigrams.pattern(term))} ESCAPE '!'"
-    if not index:
-        return like
-    return f"{bigrams.holding('s', 'version_text', mark(bigrams.wanted(term)))} AND {like}"
+def _has(term: str, mark: Mark) -> str:
+    """The condition that the term stands in the text `s`: the index finds the few that may have
+    it, and exactly those that have a pair."""
+    pairs = bigrams.holding("s", "version_text", mark(bigrams.wanted(term)))
+    if len(term) <= bigrams.EXACT_CHARACTERS:
+        return pairs
+    return f"{pairs} AND s.search LIKE {mark(bigrams.pattern(term))} ESCAPE '!'"
 
 
 def highlights(terms: Sequence[str], texts: Mapping[TextField, str | None]) -> Iterator[Highlight]:

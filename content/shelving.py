@@ -1,7 +1,9 @@
-"""Owns the index by tag (`ContentTag`) and the closure of the tag trees (`TagAncestor`), both made
-from the rows that editors write. Whatever is shelved is indexed by text (`VersionText`) too."""
+"""Owns what is made from the rows that editors write: the index by tag (`ContentTag`), the closure
+of the tag trees (`TagAncestor`), and what contents are listed by. Whatever is shelved is indexed by
+text (`VersionText`) too."""
 
 from content import indexing
+from content.models import BITS, Audience, ContentStatus
 from core import database
 
 # Every path from a tag up to its root, the tag itself included.
@@ -15,17 +17,36 @@ WITH RECURSIVE up (tag_id, ancestor_id) AS (
 )
 SELECT tag_id, ancestor_id FROM up
 """
-_SHELVE = """
-INSERT INTO content_tag (content_id, tag_id, readers, editors)
+_SHELVE = f"""
+INSERT INTO content_tag (content_id, tag_id, readers, editors, published, staff)
 SELECT c.id, a.ancestor_id,
     MAX(CASE WHEN v.version = c.published_version THEN 1 ELSE 0 END) = 1,
-    MAX(CASE WHEN v.version = c.version THEN 1 ELSE 0 END) = 1
+    MAX(CASE WHEN v.version = c.version THEN 1 ELSE 0 END) = 1,
+    c.status = '{ContentStatus.PUBLISHED}', COALESCE(c.audience = '{Audience.STAFF}', FALSE)
 FROM content c
 JOIN content_version v ON v.content_id = c.id AND v.version IN (c.version, c.published_version)
 JOIN version_tag vt ON vt.version_id = v.id
 JOIN tag_ancestor a ON a.tag_id = vt.tag_id
-WHERE c.id IN ({which})
+WHERE c.id IN ({{which}})
 GROUP BY c.id, a.ancestor_id
+"""
+LIST = """
+UPDATE content SET
+    title = n.title, updated_at = n.updated_at,
+    published_title = p.title, published_updated_at = p.updated_at,
+    audience = p.audience, min_tier_id = p.min_tier_id, listed = c.status = 'PUBLISHED'
+FROM content c JOIN content_version n ON n.content_id = c.id AND n.version = c.version
+LEFT JOIN content_version p ON p.content_id = c.id AND p.version = c.published_version
+WHERE c.id = content.id AND content.id IN ({which})
+"""
+_BIT = "CASE t.dimension " + " ".join(f"WHEN '{side}' THEN {bit}" for side, bit in BITS.items())
+# Each tag by its key: joined, a planner may look at every tag for every content.
+_SIDES = f"""(
+    SELECT COALESCE(SUM(DISTINCT (SELECT {_BIT} END FROM tag t WHERE t.id = ct.tag_id)), 0)
+    FROM content_tag ct WHERE ct.content_id = content.id AND ct."""
+ADD_SIDES = f"""
+UPDATE content SET dimensions = {_SIDES}editors), published_dimensions = {_SIDES}readers)
+WHERE id IN ({{which}})
 """
 # By what the versions say, and not by the index, which is being made anew.
 _CARRYING = """
@@ -39,6 +60,8 @@ _NAMED = """
 SELECT v.content_id FROM version_tag vt JOIN content_version v ON v.id = vt.version_id
 WHERE vt.tag_id = $1
 """
+# What is made anew, in this order, of the contents in `which`.
+STATEMENTS = (LIST, _SHELVE, ADD_SIDES)
 
 
 async def shelve(*content_ids: int) -> None:
@@ -54,7 +77,8 @@ async def shelve_under(tag_id: int) -> None:
 
 async def _shelve(which: str, *values: int) -> None:
     await database.execute(f"DELETE FROM content_tag WHERE content_id IN ({which})", *values)
-    await database.execute(_SHELVE.format(which=which), *values)
+    for statement in STATEMENTS:
+        await database.execute(statement.format(which=which), *values)
     await indexing.refresh(which, *values)
 
 

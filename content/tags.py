@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from tortoise.expressions import Q
 
-from content import filters, gate
-from content.filters import EVERYTHING_PUBLISHED, Statement
+from content import gate
 from content.gate import Reader
 from content.models import Dimension, Tag
 from core import database, paging
@@ -44,16 +43,9 @@ async def children(tag_ids: Collection[int]) -> Mapping[int, Sequence[Tag]]:
 async def counts(reader: Reader, tag_ids: Collection[int]) -> Mapping[int, int]:
     """How many published contents the reader may list under each of the tags, in one statement;
     tags with none are left out."""
-    marks = Statement()
-    condition = filters.conditions(reader, EVERYTHING_PUBLISHED, marks)
+    ids = ", ".join(map(str, tag_ids)) or "NULL"
     found = await database.rows(
-        f"""
-        SELECT ct.tag_id, COUNT(*) AS n
-        FROM {filters.source(reader)} JOIN content_tag ct ON ct.content_id = c.id
-        WHERE ct.tag_id IN ({marks.marks([*tag_ids])}) AND ct.{gate.tagged(reader)}
-        AND {condition}
-        GROUP BY ct.tag_id
-        """,
-        *marks.values,
+        f"SELECT ct.tag_id, COUNT(*) AS n FROM content_tag ct WHERE ct.tag_id IN ({ids}) "
+        f"AND {gate.published(reader)} GROUP BY ct.tag_id"
     )
     return {row["tag_id"]: row["n"] for row in found}

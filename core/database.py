@@ -183,18 +183,24 @@ def snapshot(
     return run
 
 
-async def trust_indexes(*, sort: bool = False) -> None:
+async def trust_indexes(*, sort: bool = False, in_order: bool = False) -> None:
     """Until the unit of work ends, what an index can find or order is found and ordered by it; with
-    `sort`, what is found may well be sorted instead.
+    `sort`, what is found may well be sorted instead; `in_order`, tables are joined in the order of
+    the statement, row by row, as SQLite joins them.
 
     PostgreSQL's planner guesses what that costs, badly where nothing was ever analysed, and reads
     and sorts whole tables when it guesses wrong. SQLite takes the index anyway.
     """
     if is_postgres():
         # Plans then look so dear that compiling them seems worth it: it never is.
-        settings = ("enable_seqscan", "jit", *(() if sort else ("enable_sort",)))
-        off = ", ".join(f"set_config('{each}', 'off', true)" for each in settings)
-        await rows(f"SELECT {off}")
+        settings = {"enable_seqscan": "off", "jit": "off"}
+        if not sort:
+            settings["enable_sort"] = "off"
+        if in_order:
+            joins = ("enable_hashjoin", "enable_mergejoin")
+            settings |= {"join_collapse_limit": "1", **dict.fromkeys(joins, "off")}
+        calls = (f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+        await rows(f"SELECT {', '.join(calls)}")
 
 
 async def _transaction(work: Callable[[], Awaitable[R]]) -> R:
@@ -257,6 +263,14 @@ async def rows(sql: str, *values: Any) -> list[dict[str, Any]]:
     return await client().execute_query_dict(_dialect(sql), list(values))
 
 
+async def firsts(sql: str, *values: Any) -> list[Any]:
+    """The first column of each row of one SELECT."""
+    connection = client()
+    text = sql if connection.capabilities.dialect == "postgres" else _in_sqlite(sql)
+    _, found = await connection.execute_query(text, [*values])
+    return [row[0] for row in found]
+
+
 async def execute(sql: str, *values: Any) -> int:
     """Runs one UPDATE or DELETE and says how many rows it touched."""
     count, _ = await client().execute_query(_dialect(sql), list(values))
@@ -264,7 +278,12 @@ async def execute(sql: str, *values: Any) -> int:
 
 
 def _dialect(sql: str) -> str:
-    return sql if is_postgres() else re.sub(r"\$(\d+)", r"?\1", sql)
+    return sql if is_postgres() else _in_sqlite(sql)
+
+
+@functools.lru_cache(maxsize=256)
+def _in_sqlite(sql: str) -> str:
+    return re.sub(r"\$(\d+)", r"?\1", sql)
 
 
 async def execute_many(sql: str, values: Sequence[Sequence[Any]]) -> None:
@@ -322,6 +341,39 @@ def json_object(columns: Mapping[str, str]) -> str:
     """SQL for a JSON object: expressions for its names, and the columns that hold their values."""
     pairs = ", ".join(f"{name}, {column}" for name, column in columns.items())
     return f"jsonb_build_object({pairs})" if is_postgres() else f"json_object({pairs})"
+
+
+def among(found: str) -> str:
+    """SQL for being one of what the SELECT finds, which is found first, and each looked up in an
+    index then: PostgreSQL expects ten values of a list, and of a SELECT whatever it guesses."""
+    return f"= ANY(ARRAY({found}))" if is_postgres() else f"IN ({found})"
+
+
+def json_list(columns: Sequence[str]) -> str:
+    """SQL for a JSON list of these columns."""
+    listed = ", ".join(columns)
+    return f"json_build_array({listed})" if is_postgres() else f"json_array({listed})"
+
+
+def gathered(
+    columns: Sequence[str], source: str, column: str, page: tuple[str, str]
+) -> tuple[str, str]:
+    """SQL for a JSON list, null where it is empty, of what belongs to each row of a page, each as a
+    list of these columns: of the rows of `source` whose `column` is the one of the page, which is
+    named by its table and its own column. And what has to be joined to the page for it.
+
+    PostgreSQL gathers for the whole page at once: looked up row by row, this would cost it more
+    than all the rest. SQLite looks up in no time.
+    """
+    table, key = page
+    if is_postgres():
+        return "gathered.rows", (
+            f" LEFT JOIN (SELECT {column} AS page_key, json_agg({json_list(columns)}) AS rows "
+            f"FROM {source} WHERE {column} IN (SELECT {key} FROM {table}) GROUP BY {column}"
+            f") AS gathered ON gathered.page_key = {table}.{key}"
+        )
+    looked_up = f"SELECT json_group_array({json_list(columns)}) FROM {source}"
+    return f"({looked_up} WHERE {column} = {table}.{key})", ""
 
 
 async def ready() -> None:

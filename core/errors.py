@@ -1,7 +1,10 @@
 """Owns the root of the mistakes that a caller can make and mend."""
 
+import re
 from collections.abc import Sequence
 from typing import ClassVar
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class Mistake(Exception):
@@ -60,4 +63,4 @@ def storable(value: str, most: int | None = None) -> bool:
     """Whether both databases can hold the text: no NUL, no half of a surrogate pair, not longer
     than `most` characters. What cannot be stored cannot be found: look-ups need not ask."""
     short = most is None or len(value) <= most
-    return short and "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
+    return short and "\0" not in value and _HALF.search(value) is None

@@ -148,7 +148,13 @@ async def opened(url: str) -> AsyncIterator[str]:
 )
 def settings(request: pytest.FixtureRequest) -> Settings:
     """The settings of each deployment: SQLite alone, and PostgreSQL with Redis."""
-    common = {"port": free_port(), "secret": SECRET, "target_hosts": ("shop.example",)}
+    assets = request.getfixturevalue("tmp_path") / "assets"
+    common = {
+        "port": free_port(),
+        "secret": SECRET,
+        "target_hosts": ("shop.example",),
+        "assets": str(assets),
+    }
     if request.param == "embedded":
         return Settings(database_url=request.getfixturevalue("sqlite_url"), **common)
     return Settings(

@@ -139,6 +139,16 @@ def test_whoever_uses_the_database_waits_for_its_migrations():
 
 def test_data_lies_on_named_volumes():
     volumes = yaml.safe_load(COMPOSE)["volumes"].keys()
-    for name in ("postgres", "redis"):
+    for name in ("postgres", "redis", "api"):
         (mount,) = SERVICES[name]["volumes"]
         assert mount.split(":")[0] in volumes
+
+
+def test_uploads_lie_where_the_server_puts_them():
+    (mount,) = SERVICES["api"]["volumes"]
+    settings = Settings(database_url="postgres://of@no.matter/here")
+    assert mount.split(":")[1] == f"/app/{settings.assets_path}"
+    # A volume takes the owner of the directory that it covers.
+    assert re.search(
+        rf"^RUN install .*--owner wellspring .* {settings.assets_path}$", DOCKERFILE, re.MULTILINE
+    )

@@ -3,23 +3,33 @@
 import asyncio
 import gzip
 import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.testing
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from api import files
+from api import files, importing
 from api.__main__ import cli
 from api.files import Mapped
-from content import articles, rows
-from content.models import Content, Tag
-from content.rows import Row
+from content import articles, library, rows
+from content.drafts import prose
+from content.importing import Outcome
+from content.models import Audience, Content, ContentKind, ContentStatus, Dimension, Tag
+from content.rows import Row, TagRow
 from core import database
-from core.errors import Mistake
+from core.errors import Invalid, Mistake
 from members.models import Role
 from tests import factories
 from tests.api.test_cli import assert_told, wellspring
+from tests.api.test_demo import empty_library
 from tests.client import Api
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -165,6 +175,164 @@ def test_files_come_in_once_and_what_is_refused_is_named(url: str, tmp_path: Pat
     before = out.read_bytes()
     assert_told(wellspring(url, "export", str(out)), 0)
     assert out.read_bytes() == before
+
+
+# ---- a folder of Markdown
+
+TAG = TagRow("tea", Dimension.PRODUCT, "Tea: ---")
+ROW = Row(
+    slug="spring",
+    kind=ContentKind.CASE,
+    locale="en",
+    given={
+        "title": "2024",
+        "summary": "",
+        "body": "",
+        "cover_url": None,
+        "share_text": None,
+        "audience": Audience.EVERYONE,
+        "min_tier": None,
+    },
+    tags=[TagRow("green", Dimension.PRODUCT, "null", TAG), TAG],
+    author=None,
+    published_at=datetime(2026, 4, 2, 0, 0, 0, 1, UTC),
+    status=ContentStatus.PUBLISHED,
+)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+def written(rows: Iterable[Row], path: Path) -> list[str]:
+    """The names of the files that the rows make."""
+    with files.written_folder(path) as give:
+        for row in rows:
+            give(row)
+    return sorted(each.name for each in path.iterdir())
+
+
+@settings(deadline=None, max_examples=200)
+@given(title=TEXTS, summary=TEXTS, body=TEXTS)
+@example(title="---", summary="a\n---\nb", body="---\n\n---\nx")
+@example(title="~", summary="'\"#: {}[]\\,&*", body="a \t\n  b\x85c\u2028d\ufeff")
+@example(title="yes", summary=" ", body="")
+def test_whatever_a_content_says_comes_back_from_markdown(
+    title: str, summary: str, body: str
+) -> None:
+    try:
+        said = [prose(each, "x", most=99) for each in (title, summary, body)]
+    except Mistake:
+        return
+    given = {**ROW.given, "title": said[0], "summary": said[1], "share_text": said[1] or None}
+    row = replace(ROW, given={**given, "body": said[2]})
+    with tempfile.TemporaryDirectory() as home:
+        path = Path(home) / "x.md"
+        path.write_text(files.markdown(row), encoding="utf-8", newline="\n")
+        [found] = read(path)
+    assert isinstance(found.row, Row)
+    assert found.row == replace(row, given={**row.given, "body": found.row.given.get("body", "")})
+    assert prose(found.row.given.get("body", ""), "body", most=99) == said[2]
+
+
+def test_files_have_safe_names_of_their_own_in_the_order_of_the_rows(tmp_path: Path) -> None:
+    slugs = ["con", "a\\b:c*?", "a\\b:c*|", "春茶", "茶" * 100, "index", ".x", "ı", "i"]
+    rows = [replace(ROW, slug=slug) for slug in slugs]
+    newer = replace(ROW, slug=".x", status=ContentStatus.DRAFT)
+    names = written([*rows[:7], newer, *rows[7:]], tmp_path / "out")
+    assert names == [
+        "000001-con.md",
+        "000002-a-b-c-.md",
+        "000003-a-b-c-.md",
+        "000004-春茶.md",
+        f"000005-{'茶' * 40}.md",
+        "000006-index.md",
+        "000007--x.md",
+        "000007--x.newer.md",
+        "000008-ı.md",
+        "000009-i.md",
+    ]
+    found = [each.row for each in read(tmp_path / "out") if isinstance(each.row, Row)]
+    assert [(row.slug, row.status) for row in found] == [
+        (row.slug, row.status) for row in [*rows[:7], newer, *rows[7:]]
+    ]
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RuntimeError),
+        files.written_folder(tmp_path / "out") as give,
+    ):
+        give(ROW)
+        raise RuntimeError
+    assert [*tmp_path.iterdir()] == []
+    (tmp_path / "out").mkdir()
+    assert written([ROW], tmp_path / "out") == ["000001-spring.md"]
+    assert (tmp_path / "out").stat().st_mode & 0o077 == 0
+    for there in (tmp_path / "out", tmp_path / "out" / "000001-spring.md"):
+        with pytest.raises(Invalid, match="is there already"):
+            written([], there)
+    assert len([*tmp_path.rglob("*")]) == 2
+
+
+async def _differences() -> None:
+    """A library with everything that an export tells apart, of seven contents and eight rows."""
+    await factories.ladder()
+    ed = (await factories.person("ed", Role.REVIEWER)).member.id
+    await factories.tag("tea")
+    await factories.tag("绿茶", parent="tea")
+    await factories.tag("wishes", dimension=Dimension.USER)
+    body = "# A\r\n\n---\n\rB"
+    await factories.piece("spring", tags=["绿茶", "wishes"], min_tier="gold", body=body)
+    tea = await factories.piece("春茶", tags=["绿茶"], share_text="a\nb", cover_url="/assets/x")
+    await library.update(tea, 1, {"title": "Newer", "body": "2"}, ed, factories.NOW)
+    for status in ContentStatus:
+        audience = Audience.STAFF if status is ContentStatus.DRAFT else Audience.EVERYONE
+        at = datetime.now(UTC)
+        await factories.piece(status.lower(), status=status, at=at, audience=audience)
+
+
+@pytest.mark.parametrize("markdown", [True, False], ids=["markdown", "jsonl"])
+async def test_an_export_changes_nothing_and_makes_the_same_library_again(
+    opened: str, markdown: bool, tmp_path: Path
+) -> None:
+    await _differences()
+
+    async def export(name: str) -> Path:
+        path = tmp_path / (name if markdown else f"{name}.jsonl")
+        assert await importing.export(path, markdown=markdown) == 7
+        return path
+
+    async def told(path: Path) -> importing.Report:
+        paths = files.named([path])
+        return await importing.bring(paths, Mapped.ROWS, lambda _: None, lambda _: None)
+
+    one = await export("one")
+    assert await told(one) == importing.Report(Counter({Outcome.UNCHANGED: 8}))
+    assert _bytes(await export("two")) == _bytes(one)
+
+    await empty_library()
+    counts = Counter({Outcome.NEW: 7, Outcome.CHANGED: 1})  # the newer version of one
+    assert await told(one) == importing.Report(counts)
+    assert _bytes(await export("three")) == _bytes(one)
+
+
+def _bytes(path: Path) -> dict[str, bytes]:
+    found = path.iterdir() if path.is_dir() else [path]
+    return {each.name if path.is_dir() else "": each.read_bytes() for each in found}
+
+
+def test_an_export_takes_the_place_of_no_folder_with_anything_in_it(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    done = wellspring(sqlite_url, "export", "--markdown", str(tmp_path / "new"))
+    assert_told(done, 0)
+    assert done.stdout == "0 contents written\n"
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "mine").touch()
+    assert_told(wellspring(sqlite_url, "export", "--markdown", str(folder)), 2, "is there already")
+    # Without the option a folder is bad usage.
+    assert typer.testing.CliRunner().invoke(cli, ["export", str(folder)]).exit_code == 2
+    assert {each.name for each in tmp_path.iterdir()} >= {"new", "out"}
+    assert [each.name for each in folder.iterdir()] == ["mine"]
 
 
 def test_a_file_of_another_kind_is_refused(sqlite_url: str, tmp_path: Path) -> None:

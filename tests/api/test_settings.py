@@ -53,6 +53,7 @@ ACCEPTED = [
     ("PUBLIC_URL", "http://10.0.0.1:8080", "http://10.0.0.1:8080"),
     ("TARGET_HOSTS", "Shop.Example, b.example,,", ("shop.example", "b.example")),
     ("TARGET_HOSTS", "", ()),
+    ("ASSETS", "/srv/assets", "/srv/assets"),
     ("CONTENT_URL", "https://e.com/{locale}/{slug}", "https://e.com/{locale}/{slug}"),
     ("CONTENT_URL", "http://e.com/read?id={id}", "http://e.com/read?id={id}"),
     ("CORS_ORIGINS", "https://a.com, http://b.com:81", ("https://a.com", "http://b.com:81")),
@@ -191,6 +192,20 @@ def test_other_variables_are_nobodys_business(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("WELL_PORT", "x")
     monkeypatch.setenv("PORT", "x")
     assert load(monkeypatch).port == 8000
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ({}, "var/assets"),
+        ({"database_url": "sqlite:///srv/tea.db"}, "/srv/assets"),
+        ({"database_url": "sqlite://tea.db"}, "assets"),
+        ({"database_url": "postgres://u@db/w"}, "var/assets"),
+        ({"database_url": "sqlite:///srv/tea.db", "assets": "/mnt/files"}, "/mnt/files"),
+    ],
+)
+def test_uploads_lie_beside_the_database_unless_said(given: dict[str, str], path: str) -> None:
+    assert Settings(**given).assets_path == Path(path)
 
 
 def test_postgresql_needs_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:

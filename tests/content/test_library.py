@@ -1,8 +1,7 @@
-"""Writing contents: begun, saved as versions, restored, and a library filled at once."""
+"""Writing contents: begun, saved as versions, restored."""
 
 import asyncio
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -18,19 +17,14 @@ from content.errors import (
     VersionNotFound,
 )
 from content.gate import ANYBODY, Reader
-from content.library import NewPiece
 from content.models import (
     Audience,
     Content,
     ContentKind,
     ContentStatus,
-    Dimension,
     Media,
-    Tag,
-    VersionTag,
 )
 from content.reading import Piece
-from content.tagging import NewTag
 from core.errors import Invalid, Mistake, Required, TooLong
 from members.models import DowngradePolicy, Role, Tier
 from tests import factories
@@ -38,84 +32,6 @@ from tests.factories import NOW
 
 EDITOR = Reader(True, insider=True, editor=True)
 LATER = NOW + timedelta(hours=1)
-TAGS = [
-    NewTag(Dimension.PRODUCT, "aroma", "Aroma"),
-    NewTag(Dimension.COMPANY, "创始人", "创始人"),
-]
-TEA = NewPiece(
-    "spring-tea", ContentKind.ARTICLE, "en", "Spring tea", "Picked", "# Tea", ["aroma", "创始人"]
-)
-POSTER = NewPiece("poster", ContentKind.POSTER, "zh-Hans", "海报", "", "", [])
-PIECES = [(TEA, NOW), (POSTER, NOW - timedelta(days=2))]
-
-
-async def author() -> int:
-    return (await factories.person("ed")).member.id
-
-
-async def rows() -> tuple[int, int, int]:
-    return (
-        await Tag.all().count(),
-        await Content.all().count(),
-        await VersionTag.all().count(),
-    )
-
-
-async def test_every_piece_is_published_at_its_instant_with_its_tags(opened: str) -> None:
-    editor = await author()
-
-    await library.fill(TAGS, PIECES, editor, NOW)
-
-    tea = await reading.by_slug(ANYBODY, "spring-tea")
-    assert tea is not None
-    text = (await reading.texts([tea.version_id]))[tea.version_id]
-    assert (tea.title, tea.summary, text.body, tea.kind, tea.locale, tea.status) == (
-        "Spring tea",
-        "Picked",
-        "# Tea",
-        ContentKind.ARTICLE,
-        "en",
-        ContentStatus.PUBLISHED,
-    )
-    assert (tea.published_at, tea.created_at, tea.updated_at) == (NOW, NOW, NOW)
-    assert tea.author_id == editor
-    tags = (await reading.tags_by_version([tea.version_id]))[tea.version_id]
-    assert [(each.slug, each.name, each.dimension) for each in tags] == [
-        ("aroma", "Aroma", Dimension.PRODUCT),
-        ("创始人", "创始人", Dimension.COMPANY),
-    ]
-    page = await reading.contents(ANYBODY, 10)
-    assert [edge.node.slug for edge in page.edges] == ["spring-tea", "poster"]
-
-
-@pytest.mark.parametrize(
-    ("tags", "pieces", "error"),
-    [
-        (TAGS, [*PIECES, (replace(POSTER, slug="x", tags=["unknown"]), NOW)], TagNotFound),
-        (TAGS, [*PIECES, (TEA, NOW)], SlugTaken),
-        ([*TAGS, TAGS[0]], PIECES, SlugTaken),
-    ],
-    ids=["an unknown tag", "a slug twice", "a tag twice"],
-)
-async def test_one_that_cannot_be_written_leaves_none(
-    opened: str,
-    tags: list[NewTag],
-    pieces: list[tuple[NewPiece, datetime]],
-    error: type[Exception],
-) -> None:
-    editor = await author()
-    with pytest.raises(error):
-        await library.fill(tags, pieces, editor, NOW)
-    assert await rows() == (0, 0, 0)
-
-
-async def test_filling_again_changes_nothing(embedded: str) -> None:
-    editor = await author()
-    await library.fill(TAGS, PIECES, editor, NOW)
-    before = await rows()
-    with pytest.raises(SlugTaken):
-        await library.fill(TAGS, PIECES, editor, NOW)
-    assert await rows() == before == (2, 2, 2)
 
 
 async def ed() -> int:

@@ -295,7 +295,8 @@ async def test_a_page_is_one_statement_whatever_its_length(opened: str) -> None:
     ):
         with watched() as statements:
             await ask()
-        assert len(statements) == 1
+        # PostgreSQL is told first to go by the order of an index.
+        assert len([each for each in statements if " FROM " in each]) == 1
 
 
 async def test_what_no_database_can_hold_is_not_found(opened: str) -> None:

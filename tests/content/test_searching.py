@@ -369,8 +369,8 @@ async def test_contents_that_were_there_before_are_found(before: str) -> None:
 
 FILL = (
     """INSERT INTO content (id, slug, kind, status, locale, version, published_version,
-        published_at, created_at)
-    SELECT n, 'c' || n, 'ARTICLE', 'PUBLISHED', 'en', 1, 1, $1, $1
+        published_at, created_at, audience, listed)
+    SELECT n, 'c' || n, 'ARTICLE', 'PUBLISHED', 'en', 1, 1, $1, $1, 'EVERYONE', TRUE
     FROM (WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers
           WHERE n < 5000) SELECT n FROM numbers) AS every""",
     """INSERT INTO content_version (id, content_id, version, title, summary, body, body_html,
