@@ -1,7 +1,5 @@
 """Puts a server together: routes, middleware, the database and, where embedded, the worker."""
 
-import re
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -13,19 +11,16 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import http, worker
-from api.errors import PayloadTooLarge, Unexpected, refused
+from api import assets, caching, http, requests, worker
+from api.caching import Cached
+from api.errors import Unexpected, refused
+from api.requests import BodyLimit, RequestId
 from api.schema import GraphQLApp
 from api.settings import Settings
 from core import database
 
 log = structlog.get_logger(__name__)
-
-LARGEST_BODY_BYTES = 1024 * 1024
-REQUEST_ID_KEY = "wellspring.request_id"
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 class NotMigrated(Exception):
@@ -54,10 +49,12 @@ def create(settings: Settings) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/graphql", BodyLimit(GraphQLApp(settings)), methods=["GET", "POST"]),
+            Route(caching.PATH, BodyLimit(GraphQLApp(settings)), methods=["GET", "POST"]),
+            *assets.routes(settings),
             *http.routes(settings, check_broker),
         ],
         middleware=[
+            Middleware(Cached),  # a kept answer needs none of the others
             Middleware(RequestId),
             Middleware(
                 CORSMiddleware,
@@ -74,7 +71,7 @@ def create(settings: Settings) -> Starlette:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     """What is nobody's expected mistake: said without detail here, whole in the log."""
-    request_id = request.scope.get(REQUEST_ID_KEY, "")
+    request_id = request.scope.get(requests.ID_KEY, "")
     log.error("unexpected error", path=request.url.path, request_id=request_id, exc_info=error)
     refusal = Unexpected("Something went wrong on our side; quote the request id to support.")
     response = refused(refusal, request_id)
@@ -89,61 +86,3 @@ async def opened(settings: Settings) -> AsyncIterator[None]:
         if pending := await database.pending_migrations():
             raise NotMigrated(f"{len(pending)} migrations are missing: run `wellspring migrate`")
         yield
-
-
-class RequestId:
-    """Names every request: in its log lines, in its answer, and in the errors it gets."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        request_id = scope[REQUEST_ID_KEY] = (
-            given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        )
-
-        async def send_named(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-request-id", request_id.encode()),
-                ]
-            await send(message)
-
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._app(scope, receive, send_named)
-
-
-class BodyLimit:
-    """Refuses a body above 1 MiB, whether or not it says so beforehand, and never keeps more."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > LARGEST_BODY_BYTES:
-                refusal = PayloadTooLarge("A request has at most 1 MiB.")
-                await refused(refusal, scope[REQUEST_ID_KEY])(scope, receive, send)
-                return
-        read = False
-
-        async def receive_kept() -> Message:
-            nonlocal read
-            if read:
-                return await receive()
-            read = True
-            return {"type": "http.request", "body": bytes(body), "more_body": False}
-
-        await self._app(scope, receive_kept, send)

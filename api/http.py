@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from api import pages, visits
+from api.media import absolute
 from api.nodes import to_id
 from api.settings import Settings
 from content import reading
@@ -46,7 +47,12 @@ def routes(settings: Settings, check_broker: Callable[[], Awaitable[None]]) -> l
         piece = await reading.by_slug(ANYBODY, request.path_params["slug"])
         if piece is None:
             return pages.not_found("There is no such page.")
-        return pages.content(piece, await _html(piece), _address(piece, settings))
+        return pages.content(
+            piece,
+            await _html(piece),
+            _address(piece, settings),
+            absolute(settings, piece.cover_url),
+        )
 
     async def newest(request: Request) -> Response:
         page = await reading.contents(ANYBODY, INDEX_PIECES)
