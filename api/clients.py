@@ -1,5 +1,6 @@
 """Owns where a request comes from, as far as limits have to know it."""
 
+import functools
 import ipaddress
 from contextvars import ContextVar
 
@@ -23,6 +24,7 @@ def address() -> str | None:
     return _address.get()
 
 
+@functools.lru_cache(maxsize=1024)
 def who(host: str) -> str | None:
     """What stands for one client; None for what is no IP address."""
     try:

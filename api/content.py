@@ -7,8 +7,10 @@ import strawberry
 from strawberry import argument
 
 from api import access as permission
+from api import hot
 from api.context import Info
 from api.errors import Refusal
+from api.media import Media, absolute
 from api.members import Member
 from api.nodes import (
     After,
@@ -28,6 +30,7 @@ from api.tiers import Tier
 from content import filters, history, models, reading, searching
 from content.filters import OrderField, Where
 from content.gate import AccessReason
+from content.listing import Asked
 from content.models import Audience, ContentKind, ContentStatus, Dimension, TextField
 from content.reading import Piece
 from core.errors import NotFound
@@ -66,28 +69,6 @@ class ContentAccess:
 
 
 @strawberry.type(
-    description="A picture, a video or a document.", directives=[permission.as_parent()]
-)
-class Media(Node):
-    url: str = strawberry.field(description="Where it is.")
-    mime: str = strawberry.field(description="Its type, such as image/jpeg.")
-    width: int | None = strawberry.field(description="In pixels.")
-    height: int | None = strawberry.field(description="In pixels.")
-    duration_ms: int | None = strawberry.field(description="Of a video, in milliseconds.")
-
-    @classmethod
-    def of(cls, row: models.Media) -> "Media":
-        return cls(
-            id=to_id("Media", row.id),
-            url=row.url,
-            mime=row.mime,
-            width=row.width,
-            height=row.height,
-            duration_ms=row.duration_ms,
-        )
-
-
-@strawberry.type(
     description="What a content said when it was saved once.", directives=[permission.as_parent()]
 )
 class ContentVersion:
@@ -96,7 +77,6 @@ class ContentVersion:
     title: str = strawberry.field(description="At most 300 characters.")
     summary: str = strawberry.field(description="The teaser.")
     body: str = strawberry.field(description="Markdown.")
-    cover_url: str | None = strawberry.field(description="The picture that goes with the teaser.")
     audience: Audience = strawberry.field(description="Whom it was for.")
     saved_at: datetime = strawberry.field(description="When it was saved.")
 
@@ -108,10 +88,13 @@ class ContentVersion:
             title=row.title,
             summary=row.summary,
             body=row.body,
-            cover_url=row.cover_url,
             audience=row.audience,
             saved_at=row.saved_at,
         )
+
+    @strawberry.field(description="The picture that goes with the teaser.")
+    def cover_url(self, info: Info) -> str | None:
+        return absolute(info.context.settings, self.row.cover_url)
 
     @strawberry.field(description="What it was about, by slug.")
     async def tags(self, info: Info) -> list[Tag]:
@@ -143,7 +126,6 @@ class Content(ContentSharing, Node):
     locale: str = strawberry.field(description="The language it is written in (BCP 47).")
     title: str = strawberry.field(description="At most 300 characters.")
     summary: str = strawberry.field(description="The teaser.")
-    cover_url: str | None = strawberry.field(description="The picture that goes with the teaser.")
     share_text: str | None = strawberry.field(description="Ready-made words to go with the link.")
     audience: Audience = strawberry.field(description="Whom it is for.")
     published_at: datetime | None = strawberry.field(description="When readers first saw it.")
@@ -167,7 +149,6 @@ class Content(ContentSharing, Node):
             locale=piece.locale,
             title=piece.title,
             summary=piece.summary,
-            cover_url=piece.cover_url,
             share_text=piece.share_text,
             audience=piece.audience,
             published_at=piece.published_at,
@@ -175,6 +156,10 @@ class Content(ContentSharing, Node):
             created_at=piece.created_at,
             updated_at=piece.updated_at,
         )
+
+    @strawberry.field(description="The picture that goes with the teaser.")
+    def cover_url(self, info: Info) -> str | None:
+        return absolute(info.context.settings, self.piece.cover_url)
 
     async def text(self, info: Info) -> reading.Text | None:
         """The body, if the viewer may read it."""
@@ -203,7 +188,7 @@ class Content(ContentSharing, Node):
     @strawberry.field(description="Its pictures, videos and documents, in order.")
     async def media(self, info: Info) -> list[Media]:
         found = await info.context.load.media_by_version.load(self.piece.version_id)
-        return [Media.of(row) for row in found]
+        return [Media.of(row, info.context.settings) for row in found]
 
     @strawberry.field(description="What it is about, by slug; of one dimension where given.")
     async def tags(
@@ -316,6 +301,24 @@ class ContentConnection:
     where: strawberry.Private[Where]
     edges: list[ContentEdge] = strawberry.field(description="The contents with their cursors.")
     page_info: PageInfo = strawberry.field(description="Where the page ends.")
+
+    @classmethod
+    async def load(cls, asked: Asked) -> "ContentConnection":
+        """The page that is asked for, whatever is selected of it."""
+        where = asked.where
+        page = await reading.contents(
+            *(asked.reader, asked.first, asked.after, asked.last, asked.before),
+            where=where,
+            order=asked.order,
+        )
+        return cls(
+            where=where,
+            edges=[
+                ContentEdge(search=where.search, cursor=edge.cursor, node=Content.of(edge.node))
+                for edge in page.edges
+            ],
+            page_info=page_info(page),
+        )
 
     @strawberry.field(description="The contents alone.")
     def nodes(self) -> list[Content]:
@@ -459,12 +462,5 @@ class ContentQuery:
             order = filters.Order(order_by.field, descending)
         wanted = filters.EVERYTHING_PUBLISHED if where is None else where.plain()
         reader = await info.context.reader()
-        page = await reading.contents(reader, first, after, last, before, where=wanted, order=order)
-        return ContentConnection(
-            where=wanted,
-            edges=[
-                ContentEdge(search=wanted.search, cursor=edge.cursor, node=Content.of(edge.node))
-                for edge in page.edges
-            ],
-            page_info=page_info(page),
-        )
+        asked = Asked(reader, first, after, last, before, wanted, order)
+        return hot.either(asked, lambda: ContentConnection.load(asked))

@@ -195,13 +195,19 @@ class Context:
     settings: Settings
     now: datetime
     viewer: Viewer | None
-    load: Loaders = field(init=False)
+    _load: Loaders | None = field(default=None, init=False)
 
-    def __post_init__(self) -> None:
-        self.load = Loaders(_measured_at(self.now), _shared_at(self.now))
+    @property
+    def load(self) -> Loaders:
+        """What batches; made when it is asked for first."""
+        if self._load is None:
+            self._load = Loaders(_measured_at(self.now), _shared_at(self.now))
+        return self._load
 
     async def reader(self) -> Reader:
         """What the viewer may see of the library."""
+        if self.viewer is None:
+            return gate.ANYBODY  # most of who reads, and nothing to be loaded
         return await self.load.reader_by_viewer.load(self.viewer)
 
     async def content(self, content_id: int) -> Piece | None:
@@ -211,7 +217,7 @@ class Context:
 
     def forget(self) -> None:
         """Loads everything anew from now on: something was written."""
-        self.load = Loaders(_measured_at(self.now), _shared_at(self.now))
+        self._load = None
 
     def signed_in(self) -> Viewer:
         """Who asks; raises `Unauthenticated` when nobody is signed in."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import orjson
 import strawberry
 import structlog
 from graphql import GraphQLError, GraphQLFormattedError
@@ -137,6 +138,10 @@ def refused(refusal: Refusal, request_id: str) -> Response:
 
 def as_json(data: object) -> bytes:
     """The text in UTF-8; half a surrogate pair, which has no UTF-8, as its JSON escape."""
+    try:
+        return orjson.dumps(data)
+    except orjson.JSONEncodeError:
+        pass  # of what it is too strict for there is little, and this is slow
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return text.encode(errors="backslashreplace")
 

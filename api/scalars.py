@@ -25,7 +25,8 @@ def _parse_instant(value: Any) -> datetime:
         raise ValueError("an instant lies between the years 1 and 9999") from error
 
 
-def _serialize_instant(value: datetime) -> str:
+def serialize_instant(value: datetime) -> str:
+    """The instant as answers carry it."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -48,7 +49,7 @@ SCALARS: dict[object, ScalarDefinition] = {
     datetime: strawberry.scalar(
         name="DateTime",
         description="An instant in RFC 3339, always with an offset; UTC on output.",
-        serialize=_serialize_instant,
+        serialize=serialize_instant,
         parse_value=_parse_instant,
     ),
 }

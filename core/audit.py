@@ -7,7 +7,7 @@ from typing import Any
 from tortoise import fields
 from tortoise.models import Model
 
-from core import paging
+from core import changes, paging
 from core.paging import Page
 
 
@@ -37,6 +37,7 @@ async def note(
     detail: Mapping[str, Any],
 ) -> None:
     """Adds one entry for each subject to the running unit of work."""
+    changes.note()
     await AuditEntry.bulk_create(
         AuditEntry(
             at=now,

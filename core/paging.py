@@ -150,16 +150,20 @@ class Keyset:
     ) -> Page[T]:
         """The page made of up to `size + 1` rows as they were read; `values` are those of the
         order in a row."""
+        kept, has_next, has_previous = self.cut(window, found)
+        edges = [Edge(row, encode(self.name, values(row))) for row in kept]
+        return Page(edges, has_next=has_next, has_previous=has_previous)
+
+    def cut(self, window: Window, found: Sequence[T]) -> tuple[Sequence[T], bool, bool]:
+        """Those of the rows that are on the page, in order, and whether there are more behind and
+        before them."""
         more = len(found) > window.size
         kept = found[: window.size]
-        edges = [Edge(row, encode(self.name, values(row))) for row in kept]
-        if window.backwards:
-            edges.reverse()
         ahead, behind = window.after is not None, window.before is not None
-        return Page(
-            edges,
-            has_next=behind or (more and not window.backwards),
-            has_previous=ahead or (more and window.backwards),
+        return (
+            kept[::-1] if window.backwards else kept,
+            behind or (more and not window.backwards),
+            ahead or (more and window.backwards),
         )
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from tortoise.expressions import Q
 
-from core import database, jobs
+from core import changes, database, jobs
 from core.errors import Invalid, text
 from core.jobs import Job
 from members import reevaluating, rules, tiers
@@ -151,6 +151,7 @@ async def publish(
         raise StaleRules(version)
     await _check_left_out({draft.code for draft, _ in checked}, named, now)
     await _write([draft for draft, _ in checked])
+    changes.note()
     await TierRules.create(
         version=version + 1,
         rules=[_stored(draft) for draft, _ in checked],

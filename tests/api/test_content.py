@@ -1,13 +1,22 @@
 """Reading the library over real HTTP: lists, their counts, nodes, and how many statements."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
+import pytest
+
 from api.nodes import to_id
+from api.requests import BodyLimit
+from api.schema import GraphQLApp
+from api.settings import Settings
 from content.models import ContentStatus, Media
+from core import database
 from members.models import Role
 from tests import factories
 from tests.api.books import on_sqlite_alone
 from tests.client import Api
+from tests.conftest import SECRET
 from tests.members.statements import watched
 
 LIST = """query ($where: ContentWhere, $orderBy: ContentOrder, $first: Int, $after: String,
@@ -135,8 +144,17 @@ async def test_nodes_are_found_as_far_as_they_may_be_seen(live: Api) -> None:
     assert await live.refused(NODES, ids=["x"] * 101) == "BAD_USER_INPUT"
 
 
-@on_sqlite_alone
-async def test_a_whole_page_takes_as_many_statements_as_one_content(live: Api) -> None:
+@pytest.fixture
+async def alone(sqlite_url: str) -> AsyncIterator[Api]:
+    """The endpoint without a worker, whose statements would be counted too."""
+    settings = Settings(database_url=sqlite_url, secret=SECRET)
+    transport = httpx.ASGITransport(BodyLimit(GraphQLApp(settings)))
+    async with database.opened(sqlite_url), Api(settings) as api:
+        api.http = httpx.AsyncClient(transport=transport, base_url="http://x")
+        yield api
+
+
+async def test_a_whole_page_takes_as_many_statements_as_one_content(alone: Api) -> None:
     await factories.ladder()
     await shelved(1)
     medium = await Media.create(url="https://x.example/1", mime="image/png")
@@ -149,17 +167,16 @@ async def test_a_whole_page_takes_as_many_statements_as_one_content(live: Api) -
         for token in (None, employee):
             for query in (WHOLE, TREE):
                 with watched() as statements:
-                    await live.ask(query, token)
+                    await alone.ask(query, token)
                 counts.setdefault((token, query), []).append(len(statements))
     assert all(few == many for few, many in counts.values()), counts
     assert max(many for _, many in counts.values()) <= 8
 
 
-@on_sqlite_alone
-async def test_counts_and_facets_cost_nothing_unless_they_are_asked_for(live: Api) -> None:
+async def test_counts_and_facets_cost_nothing_unless_they_are_asked_for(alone: Api) -> None:
     await factories.piece("tea")
     with watched() as statements:
-        await live.ask("{ contents { nodes { slug title body } pageInfo { hasNextPage } } }")
+        await alone.ask("{ contents { nodes { slug title body } pageInfo { hasNextPage } } }")
     assert len(statements) == 2
     assert not any("COUNT" in each for each in statements)
 
