@@ -17,9 +17,11 @@ from api.members import Member
 from api.nodes import Node, split_id
 from api.tags import Tag
 from api.tiers import Tier, TierApplication
+from api.webhooks import WebhookDelivery, WebhookEndpoint
 from content import import_jobs
-from core import jobs
+from core import jobs, webhooks
 from members import models
+from members.models import Role
 
 MOST_NODES = 100
 Found = Awaitable[Node | None]
@@ -59,6 +61,18 @@ async def _job(context: Context, id: int) -> Node | None:
     return row and Job.of(row)
 
 
+async def _webhook_endpoint(context: Context, id: int) -> Node | None:
+    context.allow([Role.ADMIN])
+    row = await webhooks.WebhookEndpoint.get_or_none(id=id, deleted_at__isnull=True)
+    return row and WebhookEndpoint.of(row)
+
+
+async def _webhook_delivery(context: Context, id: int) -> Node | None:
+    context.allow([Role.ADMIN])
+    row = await webhooks.WebhookDelivery.get_or_none(id=id)
+    return row and WebhookDelivery.of(row)
+
+
 # Whoever may not see a kind of object is refused here, as its fields would refuse them.
 KINDS: Mapping[str, Callable[[Context, int], Found]] = {
     "Content": _content,
@@ -67,6 +81,8 @@ KINDS: Mapping[str, Callable[[Context, int], Found]] = {
     "Tier": _tier,
     "TierApplication": _tier_application,
     "Job": _job,
+    "WebhookEndpoint": _webhook_endpoint,
+    "WebhookDelivery": _webhook_delivery,
 }
 
 
@@ -84,7 +100,7 @@ class NodeQuery:
     @strawberry.field(
         description="An object by its id; null where there is none. Who may see it depends on its "
         "kind: jobs are for staff, those of `contentsImport` for editors; applications for the "
-        "member and staff.",
+        "member and staff; webhooks for admins.",
         extensions=[access.EVERYBODY],
     )
     async def node(self, info: Info, id: Id) -> Node | None:

@@ -41,6 +41,7 @@ from api.settings import Settings
 from api.tags import TagQuery
 from api.tier_rules import TierMutation, TierRulesQuery
 from api.tiers import TierQuery
+from api.webhooks import WebhookMutation, WebhookQuery
 from api.wechat import WechatMutation
 from members import identity, keys
 
@@ -63,6 +64,7 @@ Query = merge_types(
         ProgramQuery,
         ConversionQuery,
         AuditQuery,
+        WebhookQuery,
     ),
 )
 Mutation = merge_types(
@@ -81,6 +83,7 @@ Mutation = merge_types(
         RecordingMutation,
         PromoterMutation,
         ProgramMutation,
+        WebhookMutation,
     ),
 )
 

@@ -24,7 +24,8 @@ from dramatiq.middleware import Middleware
 
 from api.settings import Settings
 from content import import_jobs, lifecycle
-from core import database, outbox
+from core import database, delivering, outbox, webhooks
+from core.delivering import Sender
 from members import reevaluating, reviews
 from referral import conversions, crediting
 
@@ -74,7 +75,11 @@ class HostLoop(Middleware):
 
 
 def make_broker(settings: Settings) -> Broker:
-    """The broker of the settings. No retries of its own: the outbox keeps the attempts."""
+    """The broker of the settings. No retries of its own: the outbox keeps the attempts.
+
+    From then on this process sends webhooks as the settings say.
+    """
+    delivering.send_with(Sender(settings.signing_key(), settings.webhook_hosts))
     middleware: list[Middleware] = [HostLoop(asyncio.get_running_loop())]
     if settings.broker_url == "memory://":
         return StubBroker(middleware=middleware)
@@ -98,6 +103,7 @@ WORK: Mapping[str, Callable[[], Awaitable[bool]]] = {
     reviews.TOPIC: lambda: reviews.work(_clock()),
     import_jobs.TOPIC: lambda: import_jobs.work(import_jobs.TOPIC, _clock),
     import_jobs.DRY_RUN: lambda: import_jobs.work(import_jobs.DRY_RUN, _clock),
+    webhooks.TOPIC: lambda: delivering.work(_clock),
 }
 
 
@@ -204,6 +210,7 @@ async def working(broker: Broker, bell: Doorbell) -> AsyncIterator[None]:
     finally:
         await _cancelled(sweeping)
         await asyncio.to_thread(worker.stop, timeout=STOP_TIMEOUT_MS)
+        await delivering.finish()
 
 
 def _vital(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from core import database
-from members import metrics, tiers
+from core import database, webhooks
+from members import events, metrics, tiers
 from members.metrics import Measured, Measuring
 from members.models import (
     ApplicationStatus,
@@ -331,6 +331,7 @@ class Standings:
             ).update(lapsed_at=self._now, standing_key=None)
         if self._changes:
             await TierChange.bulk_create(self._changes)
+            await webhooks.emit(map(events.tier_changed, self._changes), self._now)
 
     def _values(self, row: _Row) -> Sequence[Any]:
         state = row.measured.state

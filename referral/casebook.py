@@ -10,7 +10,8 @@ from tortoise.expressions import Q
 from tortoise.functions import Min
 from tortoise.models import Model
 
-from core import database
+from core import database, webhooks
+from core.webhooks import Event
 from members import identity, ledger
 from members.ledger import Transfer
 from members.models import Asset, CustomerRef
@@ -70,6 +71,7 @@ class Casebook:
         self.bindings: list[Binding] = []
         self.commissions: list[Commission] = []
         self.transfers: list[Transfer] = []
+        self.events: list[Event] = []
         self._changed: dict[int, Conversion] = {}
         self._reduced: dict[int, Commission] = {}
 
@@ -239,6 +241,7 @@ class Casebook:
                 ["status", "member_id", "order_id", "refunded_minor", "reopened_at"],
             )
         await self.standings.save()
+        await webhooks.emit(self.events, self.now)
         await ledger.post(self.transfers, self.now)
 
 
