@@ -10,6 +10,7 @@ import functools
 import hashlib
 import hmac
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Collection, Sequence
@@ -26,6 +27,8 @@ ERROR_BYTES = 2_000  # of a refusal, more is not read
 TIMEOUT_SECONDS = 10  # for all of it; well below the lease of what is being sent
 MOST_ADDRESSES = 3
 GONE = 410
+PORTS = range(1, 65_536)
+HOST = re.compile(rb"[0-9A-Za-z._-]+|[0-9A-Fa-f:.]+")
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -60,6 +63,9 @@ def check_url(value: str, hosts: Collection[str]) -> str:
         raise Invalid("This is no address.", "url") from error
     if url.scheme not in ({"https", "http"} if url.host in hosts else {"https"}) or not url.host:
         raise Invalid("An address begins with `https://` and names a host.", "url")
+    port = 443 if url.port is None else url.port
+    if not HOST.fullmatch(url.raw_host) or port not in PORTS:
+        raise Invalid("This names no host, or no port.", "url")
     if url.userinfo or url.fragment:
         raise Invalid("An address has no user, no password and no fragment.", "url")
     if url.host not in hosts and (address := _literal(url.host)) and not is_public(address):

@@ -149,6 +149,7 @@ async def opened(url: str) -> AsyncIterator[str]:
 def settings(request: pytest.FixtureRequest) -> Settings:
     """The settings of each deployment: SQLite alone, and PostgreSQL with Redis."""
     common = {"port": free_port(), "secret": SECRET, "target_hosts": ("shop.example",)}
+    common |= {"webhook_hosts": ("127.0.0.1",)}
     if request.param == "embedded":
         return Settings(database_url=request.getfixturevalue("sqlite_url"), **common)
     return Settings(
