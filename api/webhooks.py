@@ -27,17 +27,12 @@ EVENTS: Mapping[str, str] = {
 
 
 @strawberry.type(
-    description="One event for one endpoint: open while `nextAt` is set, given up when neither "
-    "that nor `deliveredAt` is.",
+    description="One event for one endpoint.",
     directives=[access.as_parent()],
 )
 class WebhookDelivery(Node):
     event: str = strawberry.field(description="What happened, such as `tier.changed`.")
     attempts: int = strawberry.field(description="How often it was tried, since a replay anew.")
-    created_at: datetime = strawberry.field(description="When it happened.")
-    next_at: datetime | None = strawberry.field(
-        description="When it is tried next, unless an earlier one is still open."
-    )
     delivered_at: datetime | None = strawberry.field(description="When it was taken.")
     error: str | None = strawberry.field(description="Why the last attempt failed.")
 
@@ -47,8 +42,6 @@ class WebhookDelivery(Node):
             id=to_id("WebhookDelivery", row.id),
             event=row.event,
             attempts=row.attempts,
-            created_at=row.created_at,
-            next_at=row.next_at,
             delivered_at=row.delivered_at,
             error=row.error,
         )

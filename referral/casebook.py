@@ -10,7 +10,7 @@ from tortoise.expressions import Q
 from tortoise.functions import Min
 from tortoise.models import Model
 
-from core import database, webhooks
+from core import database
 from core.webhooks import Event
 from members import identity, ledger
 from members.ledger import Transfer
@@ -240,8 +240,7 @@ class Casebook:
                 [self._changed[each] for each in sorted(self._changed)],
                 ["status", "member_id", "order_id", "refunded_minor", "reopened_at"],
             )
-        await self.standings.save()
-        await webhooks.emit(self.events, self.now)
+        await self.standings.save(self.events)
         await ledger.post(self.transfers, self.now)
 
 
