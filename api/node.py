@@ -19,8 +19,9 @@ from api.nodes import Node, split_id
 from api.payouts import Payout
 from api.tags import Tag
 from api.tiers import Tier, TierApplication
+from api.webhooks import WebhookDelivery, WebhookEndpoint
 from content import import_jobs
-from core import jobs
+from core import jobs, webhooks
 from members import models
 from referral.models import Link
 from referral.models import Payout as PayoutRow
@@ -78,6 +79,18 @@ async def _payout(context: Context, id: int) -> Node | None:
     return row and Payout.of(row)
 
 
+async def _webhook_endpoint(context: Context, id: int) -> Node | None:
+    context.allow([models.Role.ADMIN])
+    row = await webhooks.WebhookEndpoint.get_or_none(id=id, deleted_at__isnull=True)
+    return row and WebhookEndpoint.of(row)
+
+
+async def _webhook_delivery(context: Context, id: int) -> Node | None:
+    context.allow([models.Role.ADMIN])
+    row = await webhooks.WebhookDelivery.get_or_none(id=id)
+    return row and WebhookDelivery.of(row)
+
+
 # Whoever may not see a kind of object is refused here, as its fields would refuse them.
 KINDS: Mapping[str, Callable[[Context, int], Found]] = {
     "Content": _content,
@@ -88,6 +101,8 @@ KINDS: Mapping[str, Callable[[Context, int], Found]] = {
     "Job": _job,
     "Payout": _payout,
     "ReferralLink": _link,
+    "WebhookEndpoint": _webhook_endpoint,
+    "WebhookDelivery": _webhook_delivery,
 }
 
 
@@ -105,7 +120,7 @@ class NodeQuery:
     @strawberry.field(
         description="An object by its id; null where there is none. Who may see it depends on its "
         "kind: jobs are for staff, those of `contentsImport` for editors; applications and links "
-        "for the member and staff; pay-outs for the member and FINANCE.",
+        "for the member and staff; pay-outs for the member and FINANCE; webhooks for admins.",
         extensions=[access.EVERYBODY],
     )
     async def node(self, info: Info, id: Id) -> Node | None:

@@ -53,6 +53,7 @@ from api.settings import Settings
 from api.tags import TagQuery
 from api.tier_rules import TierMutation, TierRulesQuery
 from api.tiers import TierQuery
+from api.webhooks import WebhookMutation, WebhookQuery
 from api.wechat import WechatMutation
 
 CACHED_DOCUMENTS = 128
@@ -78,6 +79,7 @@ Query = merge_types(
         AuditQuery,
         PayoutQuery,
         FinanceQuery,
+        WebhookQuery,
     ),
 )
 Mutation = merge_types(
@@ -101,6 +103,7 @@ Mutation = merge_types(
         PayeeMutation,
         PayoutMutation,
         FinanceMutation,
+        WebhookMutation,
     ),
 )
 

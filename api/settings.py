@@ -69,6 +69,11 @@ class Settings(BaseSettings):
         description="an address for contents with {slug}, {id} or {locale} in it, such as "
         "https://www.example.com/read/{slug}; by default our own page",
     )
+    webhook_hosts: Listed = Field(
+        default=(),
+        description="hosts of webhooks that may be of a private network and may be spoken to by "
+        "http, separated by commas: hooks.internal",
+    )
     cors_origins: Listed = Field(
         default=(),
         description="origins of web front-ends, separated by commas: https://www.example.com",
@@ -104,7 +109,7 @@ class Settings(BaseSettings):
         default="", description="the AppSecret of the mini-program, needed beside its AppID"
     )
 
-    @field_validator("target_hosts", "cors_origins", "payee_keys", mode="before")
+    @field_validator("target_hosts", "webhook_hosts", "cors_origins", "payee_keys", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -150,7 +155,7 @@ class Settings(BaseSettings):
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_accept(each, each == "*" or _is_origin(each)).rstrip("/") for each in value)
 
-    @field_validator("target_hosts")
+    @field_validator("target_hosts", "webhook_hosts")
     @classmethod
     def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for each in value:

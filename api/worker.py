@@ -24,7 +24,8 @@ from dramatiq.middleware import Middleware
 
 from api.settings import Settings
 from content import import_jobs, lifecycle
-from core import database, outbox
+from core import database, delivering, outbox, webhooks
+from core.delivering import Sender
 from members import reevaluating, reviews
 from referral import conversions, crediting, releasing
 
@@ -74,7 +75,11 @@ class HostLoop(Middleware):
 
 
 def make_broker(settings: Settings) -> Broker:
-    """The broker of the settings. No retries of its own: the outbox keeps the attempts."""
+    """The broker of the settings. No retries of its own: the outbox keeps the attempts.
+
+    From then on this process sends webhooks as the settings say.
+    """
+    delivering.send_with(Sender(settings.signing_key(), settings.webhook_hosts))
     middleware: list[Middleware] = [HostLoop(asyncio.get_running_loop())]
     if settings.broker_url == "memory://":
         return StubBroker(middleware=middleware)
@@ -99,6 +104,7 @@ WORK: Mapping[str, Callable[[], Awaitable[bool]]] = {
     releasing.TOPIC: lambda: releasing.work(_clock()),
     import_jobs.TOPIC: lambda: import_jobs.work(import_jobs.TOPIC, _clock),
     import_jobs.DRY_RUN: lambda: import_jobs.work(import_jobs.DRY_RUN, _clock),
+    webhooks.TOPIC: lambda: delivering.work(_clock),
 }
 # What has no outbox rows: whether the time has come for any of it.
 DUE_BY_TIME: Mapping[str, Callable[[datetime], Awaitable[bool]]] = {
@@ -211,6 +217,7 @@ async def working(broker: Broker, bell: Doorbell) -> AsyncIterator[None]:
     finally:
         await _cancelled(sweeping)
         await asyncio.to_thread(worker.stop, timeout=STOP_TIMEOUT_MS)
+        await delivering.finish()
 
 
 def _vital(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":

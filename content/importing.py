@@ -16,7 +16,7 @@ from content.models import Content, ContentSlug, ContentStatus, ContentVersion, 
 from content.rows import Row, TagRow
 from content.tagging import LOCK, NewTag
 from content.workflow import Action, State
-from core import audit, database
+from core import audit, database, webhooks
 from core.errors import Invalid, Mistake, Required, storable
 from members import identity
 from members.models import Member
@@ -212,6 +212,8 @@ async def _begin(known: _Known) -> None:
         known.contents[content.slug] = content.id
         if content.scheduled_at:
             await lifecycle.fall_due(content.id, content.scheduled_at)
+    shown = [each for each in contents if each.status is _PUBLISHED]
+    await webhooks.emit([lifecycle.published(each) for each in shown], known.now)
     await _note(contents, known)
 
 

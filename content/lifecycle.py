@@ -12,9 +12,11 @@ from content.errors import ContentNotFound, StaleVersion
 from content.models import Content, ContentStatus, ContentVersion
 from content.tagging import LOCK
 from content.workflow import Action, State
-from core import audit, database, outbox
+from core import audit, database, outbox, webhooks
+from core.webhooks import Event
 
 TOPIC = "content"
+PUBLISHING = (Action.PUBLISH, Action.FALL_DUE)
 # How far a worker's clock may be ahead of a reader's: so much after its time a piece is published.
 CLOCK_SKEW = timedelta(seconds=1)
 
@@ -116,10 +118,23 @@ async def move(
         updated_at=now
     )
     await shelving.shelve(content.id)
+    if action in PUBLISHING:
+        await webhooks.emit([published(content)], now)
     detail = {"version": content.version, "from": _words(before), "to": _words(after)}
     detail |= {"note": note} if note else {}
     detail |= {"at": at.isoformat()} if at else {}
     await audit.note(name, "Content", [content.id], actor_id=actor_id, now=now, detail=detail)
+
+
+def published(content: Content) -> Event:
+    """What webhooks tell of a content when another version of it is what readers find."""
+    data = {
+        "content": webhooks.ref("Content", content.id),
+        "slug": content.slug,
+        "version": content.version,
+        "publishedAt": content.published_at and webhooks.instant(content.published_at),
+    }
+    return Event("content.published", data)
 
 
 def _enter(content: Content, state: State, at: datetime) -> None:

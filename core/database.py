@@ -67,7 +67,7 @@ def config(url: str) -> dict[str, Any]:
 
 
 def _apps() -> dict[str, dict[str, Any]]:
-    models = {"core": ["core.outbox", "core.jobs", "core.audit"]}
+    models = {"core": ["core.outbox", "core.jobs", "core.audit", "core.webhooks"]}
     return {
         room: {
             "models": models.get(room, [f"{room}.models"]),

@@ -86,6 +86,11 @@ async def put(topic: str, subjects: Sequence[tuple[int, str]], now: datetime) ->
         await OutboxMessage.bulk_create(messages)
 
 
+def ring(topic: str, message_id: int) -> None:
+    """Rings once the running unit of work is committed: it let something be done that waited."""
+    database.after_commit(lambda: _ring(topic, message_id))
+
+
 # What holds up its lane is looked up once, apart, and is little: however long the queue, and even
 # where the planner does not know how long, a claim reads the queue once and not once for each row.
 _DUE = """
@@ -161,14 +166,29 @@ async def settle(claims: Sequence[Claim], now: datetime) -> None:
 async def extend(claims: Sequence[Claim], now: datetime) -> None:
     """Begins the leases anew in the running unit of work, which has moved the work a step on: what
     gets anywhere never uses up its attempts. Raises `LeaseLost` as `settle` does."""
+    await postpone(claims, now + LEASE)
+
+
+async def postpone(claims: Sequence[Claim], until: datetime) -> None:
+    """Has the work done again then, with its attempts anew, and its lanes wait for it; raises
+    `LeaseLost` as `settle` does."""
     extended = await OutboxMessage.filter(
         id__in=[each.id for each in claims],
         lease=claims[0].lease,
         done_at__isnull=True,
         dead_at__isnull=True,
-    ).update(available_at=now + LEASE, attempts=1)
+    ).update(available_at=until, attempts=1)
     if extended != len(claims):
         raise LeaseLost(f"{len(claims) - extended} of {len(claims)} messages were taken over")
+
+
+async def drop(topic: str, lane: str, now: datetime, *, subject_id: int | None = None) -> None:
+    """Ends the open work of a lane undone, or what of it is about one subject; belongs into a unit
+    of work. Whoever is doing it finds the lease lost."""
+    which = {} if subject_id is None else {"subject_id": subject_id}
+    await OutboxMessage.filter(
+        topic=topic, lane=lane, done_at__isnull=True, dead_at__isnull=True, **which
+    ).update(done_at=now)
 
 
 @database.unit_of_work
@@ -183,7 +203,7 @@ async def give_back(claims: Sequence[Claim], error: BaseException, now: datetime
     )
     if len(claims) > 1:
         await mine.update(available_at=now)
-        database.after_commit(lambda: _ring(claims[0].topic, claims[0].id))
+        ring(claims[0].topic, claims[0].id)
         return
     attempts = claims[0].attempts
     await mine.update(

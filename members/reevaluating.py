@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
-from core import database, jobs, outbox
+from core import database, jobs, outbox, webhooks
 from core.jobs import Job, JobStatus
-from members import metrics, rules, tiers
+from members import events, metrics, rules, tiers
 from members.metrics import LIFETIME, Measuring
 from members.models import ApplicationStatus, TierApplication, TierChangeReason, Window
 from members.tiers import Ladder, State
@@ -160,6 +160,7 @@ async def _move(ladder: Ladder, scope: str, now: datetime) -> None:
     writes: dict[Write, list[int]] = defaultdict(list)
     lapsed: dict[frozenset[int], list[int]] = defaultdict(list)
     reviews: list[tuple[datetime | None, int]] = []
+    changes: list[tuple[int, int | None, int | None]] = []
     for row in await database.rows(classes.each, *classes.values):
         before, after = classes.decided(row)
         member_id = row["member_id"]
@@ -167,6 +168,7 @@ async def _move(ladder: Ladder, scope: str, now: datetime) -> None:
             writes[_write_of(before, after)].append(member_id)
         if after.tier != before.tier:
             moves[after.tier].append(member_id)
+            changes.append((member_id, before.tier, after.tier))
         if after.approved != before.approved:
             lapsed[before.approved - after.approved].append(member_id)
         review_at = _review_at(row, before, after)
@@ -179,6 +181,9 @@ async def _move(ladder: Ladder, scope: str, now: datetime) -> None:
     for tier_ids, member_ids in lapsed.items():
         await _lapse(tier_ids, member_ids, now)
     await database.execute_many("UPDATE standing SET review_at = $1 WHERE member_id = $2", reviews)
+    if changes:
+        told = (events.tier_moved(*each, TierChangeReason.RULES_CHANGED) for each in changes)
+        await webhooks.emit(told, now)
 
 
 def _scope(scope: str, member_ids: Sequence[int]) -> str:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from core import database
-from members import metrics, tiers
+from core import database, webhooks
+from core.webhooks import Event
+from members import events, metrics, tiers
 from members.metrics import Measured, Measuring
 from members.models import (
     ApplicationStatus,
@@ -311,8 +312,8 @@ class Standings:
             )
         )
 
-    async def save(self) -> None:
-        """Writes what was booked."""
+    async def save(self, also: Sequence[Event] = ()) -> None:
+        """Writes what was booked, and has webhooks tell of it, after what happened else."""
         if self._facts:
             await MetricFact.bulk_create(self._facts.values())
         if self._touched:
@@ -331,6 +332,7 @@ class Standings:
             ).update(lapsed_at=self._now, standing_key=None)
         if self._changes:
             await TierChange.bulk_create(self._changes)
+        await webhooks.emit([*also, *map(events.tier_changed, self._changes)], self._now)
 
     def _values(self, row: _Row) -> Sequence[Any]:
         state = row.measured.state

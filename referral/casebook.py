@@ -11,6 +11,7 @@ from tortoise.functions import Min
 from tortoise.models import Model
 
 from core import database
+from core.webhooks import Event
 from members import identity, ledger
 from members.ledger import Transfer
 from members.models import Asset, CustomerRef
@@ -70,6 +71,7 @@ class Casebook:
         self.bindings: list[Binding] = []
         self.commissions: list[Commission] = []
         self.transfers: list[Transfer] = []
+        self.events: list[Event] = []
         self._changed: dict[int, Conversion] = {}
         self._reduced: dict[int, Commission] = {}
 
@@ -238,7 +240,7 @@ class Casebook:
                 [self._changed[each] for each in sorted(self._changed)],
                 ["status", "member_id", "order_id", "refunded_minor", "reopened_at"],
             )
-        await self.standings.save()
+        await self.standings.save(self.events)
         await ledger.post(self.transfers, self.now)
 
 

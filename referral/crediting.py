@@ -11,7 +11,7 @@ from core import database, outbox
 from members.ledger import AccountRef, Transfer
 from members.models import Asset, EntryKind
 from members.standings import Standings
-from referral import attribution, rewards, whereabouts
+from referral import attribution, events, rewards, whereabouts
 from referral.attribution import Decision, Judged, Share
 from referral.casebook import Case, Casebook, order_key
 from referral.lanes import TOPIC
@@ -136,6 +136,8 @@ def _attribute(book: Casebook, case: Case) -> None:
     if order.type is ConversionType.REGISTRATION:
         _invite(book, order, decision)
     credited = ConversionStatus.CREDITED if case.commissions else ConversionStatus.NOT_CREDITED
+    if order.status is not credited:  # decided again, it may be what it was
+        book.events.append(events.decided(order, credited, case.commissions))
     _set(book, order, credited)
 
 
@@ -289,6 +291,7 @@ def _reverse(book: Casebook, case: Case, commission: Commission, refund: Convers
     commission.reversed = total
     book.reduced(commission)
     _earn(book, commission, -step, refund)
+    book.events.append(events.reversed(commission, refund, step))
     program, pending = _accounts(commission)
     book.transfers.append(
         Transfer(

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from core import database
+from core import database, webhooks
 from core.errors import Mistake, Required
-from members import attempts, identity, passwords, roles, wechat
+from members import attempts, events, identity, passwords, roles, wechat
 from members.attempts import Attempt
 from members.identity import NewMember, Opened
 from members.models import Member, Password
@@ -169,6 +169,7 @@ async def _make(
     """A new account, linked to the shop's customer, whose registration is attributed, the link
     being a touch at that time; and the visitor to use from now on."""
     member = await identity.create(new, now)
+    await webhooks.emit([events.registered(member)], now)
     visitor = await _join(visitor, member, now)
     typed = None
     if link is not None:

@@ -154,6 +154,7 @@ def settings(request: pytest.FixtureRequest) -> Settings:
         "secret": SECRET,
         "target_hosts": ("shop.example",),
         "assets": str(assets),
+        "webhook_hosts": ("127.0.0.1",),
     }
     if request.param == "embedded":
         return Settings(database_url=request.getfixturevalue("sqlite_url"), **common)

@@ -28,6 +28,8 @@ TABLES = (
     "ledger_transfer",
     "ledger_entry",
     "audit_entry",
+    "webhook_endpoint",
+    "webhook_delivery",
     "tag",
     "tag_slug",
     "tag_ancestor",

@@ -32,5 +32,6 @@ def shared_postgres(postgres_template: str) -> Iterator[str]:
 def postgres_url(shared_postgres: str) -> str:
     """The shared PostgreSQL database with nobody inside and its outbox empty."""
     asyncio.run(elsewhere.ask(shared_postgres, ALONE))
-    asyncio.run(elsewhere.ask(shared_postgres, "DELETE FROM outbox"))
+    for table in ("outbox", "webhook_delivery", "webhook_endpoint"):
+        asyncio.run(elsewhere.ask(shared_postgres, f"DELETE FROM {table}"))
     return shared_postgres

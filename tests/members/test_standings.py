@@ -435,7 +435,7 @@ async def statements_of_a_batch(size: int, name: str) -> int:
 
 
 @pytest.mark.parametrize("windowed", [False, True])
-async def test_a_change_of_tier_costs_one_statement_more_whatever_the_rules_and_the_batch(
+async def test_a_change_of_tier_costs_two_statements_more_whatever_the_rules_and_the_batch(
     opened: str, windowed: bool
 ) -> None:
     without = await statements_of_a_batch(2, "x")
@@ -443,13 +443,13 @@ async def test_a_change_of_tier_costs_one_statement_more_whatever_the_rules_and_
 
     await (publish(*WINDOWED) if windowed else factories.ladder())
     for size in (2, 30):
-        assert await statements_of_a_batch(size, f"m{size}-") == without + 1
+        assert await statements_of_a_batch(size, f"m{size}-") == without + 2  # it, and who is told
         assert await TierChange.all().count() == size
         await TierChange.all().delete()
     assert without == (5 if database.is_postgres() else 4)  # two or three in, two out
 
 
-async def test_an_approval_that_lapses_costs_no_more_than_the_second(opened: str) -> None:
+async def test_an_approval_that_lapses_costs_no_more_than_the_third(opened: str) -> None:
     without = await statements_of_a_batch(1, "x")
     await publish(
         TierRule("club", "Club", 1, spend(5), requires_approval=True, downgrade=IMMEDIATE)
@@ -462,7 +462,7 @@ async def test_an_approval_that_lapses_costs_no_more_than_the_second(opened: str
     with watched() as statements:
         await book(mei, -1)
     assert await tier(mei) is None
-    assert len(statements) == without + 2
+    assert len(statements) == without + 3
 
 
 async def test_loading_without_booking_writes_nothing(embedded: str) -> None:
