@@ -6,7 +6,7 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api import access
+from api import access, stats
 from api.content import Content
 from api.context import Context, Info
 from api.errors import UserError, mistakes_to
@@ -14,6 +14,7 @@ from api.members import Member
 from api.nodes import Node, to_id
 from api.programs import Program, RewardRule, program
 from api.scalars import Long
+from api.stats import LinkStats, Since, Until
 from core.errors import Invalid
 from members.identity import Viewer
 from members.models import Asset, Role
@@ -67,6 +68,10 @@ class ReferralLink(Node):
             return None
         row = await info.context.content(self.row.content_id)
         return row and Content.of(row)
+
+    @strawberry.field(description="What came of it.", extensions=[access.OWNER_OR_STAFF])
+    async def stats(self, info: Info, since: Since = None, until: Until = None) -> LinkStats:
+        return await stats.of_link(info, self.row.id, since, until)
 
 
 @strawberry.type(

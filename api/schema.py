@@ -28,6 +28,7 @@ from api.context import Context
 from api.conversions import ConversionQuery
 from api.editing import EditingMutation, LifecycleMutation, TaggingMutation
 from api.errors import Refusal, Unauthenticated, as_json, formatted, postponed, refused
+from api.insight import InsightQuery
 from api.keys import ApiKeyMutation, ApiKeyQuery
 from api.members import MemberQuery
 from api.node import NodeQuery
@@ -62,6 +63,7 @@ Query = merge_types(
         TagQuery,
         ProgramQuery,
         ConversionQuery,
+        InsightQuery,
         AuditQuery,
     ),
 )

@@ -26,7 +26,7 @@ from api.settings import Settings
 from content import import_jobs, lifecycle
 from core import database, outbox
 from members import reevaluating, reviews
-from referral import conversions, crediting
+from referral import conversions, counting, crediting
 
 log = structlog.get_logger(__name__)
 
@@ -96,15 +96,20 @@ WORK: Mapping[str, Callable[[], Awaitable[bool]]] = {
     lifecycle.TOPIC: lambda: lifecycle.work(_clock()),
     reevaluating.TOPIC: lambda: reevaluating.work(_clock),
     reviews.TOPIC: lambda: reviews.work(_clock()),
+    counting.TOPIC: counting.work,
     import_jobs.TOPIC: lambda: import_jobs.work(import_jobs.TOPIC, _clock),
     import_jobs.DRY_RUN: lambda: import_jobs.work(import_jobs.DRY_RUN, _clock),
 }
 
 
+# What no outbox rows stand for: what is due is seen from the facts, and no attempts are counted.
+WITHOUT_ROWS = (reviews.TOPIC, counting.TOPIC)
+
+
 async def _more(topic: str) -> bool:
     """Whether, after a batch, another one is due: rows that came meanwhile, or that had to wait
     for this one since they are of its lane. Their own ring has found nothing to do."""
-    return topic == reviews.TOPIC or await outbox.waiting(topic, _clock()) is not None
+    return topic in WITHOUT_ROWS or await outbox.waiting(topic, _clock()) is not None
 
 
 class Doorbell:
@@ -120,7 +125,7 @@ class Doorbell:
         async def work(outbox_id: int) -> None:
             """One batch, and another ring when there is more, or when one failed: what comes
             behind a bad row does not wait for it."""
-            more = topic != reviews.TOPIC  # reviews count no attempts: the sweeper tries again
+            more = topic not in WITHOUT_ROWS  # no attempts are counted: the sweeper tries again
             try:
                 more = await WORK[topic]() and await _more(topic)
             finally:
@@ -174,6 +179,8 @@ async def _sweep_once(doorbell: Doorbell, now: datetime) -> None:
             doorbell.ring(topic, overdue)
     if await reviews.due(now):
         doorbell.ring(reviews.TOPIC, 0)
+    if await counting.is_due():
+        doorbell.ring(counting.TOPIC, 0)
 
 
 @asynccontextmanager
