@@ -236,9 +236,10 @@ class Place:
     figures: Figures
 
 
-async def leaderboard(program_id: int, span: Span, first: int) -> Sequence[Place]:
+async def leaderboard(program_id: int, span: Span, first: int | None = None) -> Sequence[Place]:
     """The promoters through whom anything came, by what they were credited, then by revenue,
-    orders, registrations and clicks, then whoever has been here longer."""
+    orders, registrations and clicks, then whoever has been here longer; all of them without
+    `first`."""
     found = await figures(of_program(program_id), "promoter_id", span)
     promoters = [each for each in found if isinstance(each, int) and any(found[each].values())]
     ranking = ("credited_minor", "revenue_minor", "orders", "registrations", "clicks")

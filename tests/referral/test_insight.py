@@ -96,26 +96,13 @@ async def recounted(since: datetime | None = None, until: datetime | None = None
             add(*mine, "orders", at)
             add(*mine, "credited", at, int(any(each.amount > each.reversed for each in paid)))
         add(*mine, "credited_minor", at, cash)
-        together = [
-            each.weight_ppm
+        same = [
+            each
             for each in shares
             if (each.conversion_id, each.program_id) == (what.id, share.program_id)
         ]
-        [own] = [
-            place
-            for place, each in enumerate(
-                each
-                for each in shares
-                if (each.conversion_id, each.program_id) == (what.id, share.program_id)
-            )
-            if each.id == share.id
-        ]
-        add(
-            *mine,
-            "revenue_minor",
-            at,
-            parts(what.amount_minor - what.refunded_minor, together)[own],
-        )
+        left = parts(what.amount_minor - what.refunded_minor, [each.weight_ppm for each in same])
+        add(*mine, "revenue_minor", at, left[[each.id for each in same].index(share.id)])
     return found
 
 
