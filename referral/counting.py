@@ -102,6 +102,7 @@ async def _count_touches() -> bool:
     last = behind["last"]
     if last is None or not await _all_visible():
         return False
+    await database.trust_indexes(sort=True)
     fresh = await read("touch.id > $1 AND touch.id <= $2", counted, last)
     earlier = await _of_visitors({each.visitor for each in fresh}, counted)
     await _add(added([*earlier, *fresh], counted))

@@ -132,6 +132,7 @@ async def figures(
     found: defaultdict[object, Counter[str]] = defaultdict(Counter)
     if span.empty:
         return found
+    await database.trust_indexes(sort=True)
     whole = span.whole_hours()
     if not whole.empty:
         where, values = _within("hour", whole)
@@ -185,12 +186,14 @@ def _within(column: str, span: Span) -> tuple[str, list[datetime]]:
     return " AND ".join(conditions), values
 
 
+@database.snapshot
 async def visitors(scope: Scope, span: Span) -> int:
     """How many people came: each visitor once, however many of the links they clicked.
 
     The touches are read by the index of their links: what people have in common with an hour before
     cannot be added up.
     """
+    await database.trust_indexes(sort=True)
     where, values = _within("touched_at", span)
     counted = await counting.counted_to()
     sql = _VISITORS.format(links=scope.links, counted=counted, span=where)

@@ -21,6 +21,7 @@ SELECT MAX(visitor) AS last FROM (
 async def problems() -> AsyncIterator[str]:
     """What the counters and outcomes have that the facts do not give, as far as they are counted;
     to be asked within a snapshot."""
+    await database.trust_indexes(sort=True)
     figures = await _touched()
     async for outcome in _outcomes():
         figures[counting.cell_of(outcome)].update(counting.earned(outcome))
