@@ -73,10 +73,6 @@ class FunnelRow:
     credited: int = strawberry.field(
         description="Of the orders, those that earned something which was not all taken back."
     )
-    revenue_minor: Long = strawberry.field(description="What was paid and not refunded.")
-    credited_minor: Long = strawberry.field(
-        description="Commissions in cash at level 1, less what was taken back."
-    )
 
     @classmethod
     def of(cls, stage: Stage) -> "FunnelRow":
@@ -88,8 +84,6 @@ class FunnelRow:
             registrations=stage.figures["registrations"],
             orders=stage.figures["orders"],
             credited=stage.figures["credited"],
-            revenue_minor=Long(stage.figures["revenue_minor"]),
-            credited_minor=Long(stage.figures["credited_minor"]),
         )
 
     @strawberry.field(description="The content they lead to, if the viewer may see it.")

@@ -41,7 +41,7 @@ BOARD = """query ($program: String!, $first: Int! = 20, $since: DateTime) {
     rank promoter { displayName } clicks registrations orders revenueMinor creditedMinor } }"""
 FUNNEL = """query ($program: String!, $since: DateTime, $until: DateTime) {
   funnel(program: $program, since: $since, until: $until) { channel content { slug } clicks visits
-    registrations orders credited revenueMinor creditedMinor } }"""
+    registrations orders credited } }"""
 SHOPS = """query ($id: String!) { conversion(source: "shop", externalId: $id) {
   attributions { link { stats { clicks } } } } }"""
 
