@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from api import app, demo, files, importing, logs, retail
+from api import app, demo, exporting, files, importing, logs, retail
 from api import replay as replaying
 from api import schema as schemas
 from api import worker as workers
@@ -27,7 +27,7 @@ from core import database
 from core.errors import Mistake
 from members import identity, payees
 from members.models import DowngradePolicy, Role
-from referral import bank_orders, recomputing, reconciliation
+from referral import bank_orders, counting, insight, recomputing, reconciliation
 
 T = TypeVar("T")
 
@@ -42,6 +42,7 @@ err = Console(stderr=True, highlight=False)
 
 BAD_USAGE = 2
 STOP_SECONDS = 2
+INSTANTS = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"]
 
 
 def main() -> None:
@@ -308,6 +309,47 @@ def reconcile() -> None:
     verdict = "agree" if result.ok else "do NOT agree"
     out.print(f"{result.transfers} transfers looked at; the books {verdict}.")
     sys.exit(0 if result.ok else 1)
+
+
+@cli.command()
+def recount() -> None:
+    """Throws the counters of what came of links away; the workers count everything again.
+
+    Never needed in the ordinary run of things: `reconcile` tells when it is. Until the workers
+    are through, statistics show too little.
+    """
+    settings = load()
+
+    async def work() -> None:
+        async with app.opened(settings):
+            await counting.restart()
+
+    _do(work())
+    out.print("The workers count from the beginning.")
+
+
+@cli.command("export-stats")
+def export_stats(
+    program: Annotated[str, typer.Argument(help="The program's code.")],
+    report: Annotated[
+        exporting.Report, typer.Option(help="By promoter, or by channel and content.")
+    ] = exporting.Report.LEADERBOARD,
+    since: Annotated[
+        datetime | None, typer.Option(formats=INSTANTS, help="From then on, with an offset.")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(formats=INSTANTS, help="Until before then.")
+    ] = None,
+) -> None:
+    """Prints what a program brought as CSV, for a spreadsheet; amounts are in minor units."""
+    settings = load()
+    span = insight.span(since, until)
+
+    async def work() -> None:
+        async with app.opened(settings):
+            await exporting.write(report, program, span, sys.stdout)
+
+    _do(work())
 
 
 @cli.command()

@@ -28,6 +28,9 @@ class Access(Enum):
     SELF_INVITER_OR_STAFF = strawberry.enum_value(
         "SELF_INVITER_OR_STAFF", description="These, and whoever the member was invited by."
     )
+    OWNER_OR_STAFF = strawberry.enum_value(
+        "OWNER_OR_STAFF", description="Whose link it is, OPERATOR, FINANCE and ADMIN."
+    )
     ROLES = strawberry.enum_value("ROLES", description="Whoever has one of `roles`.")
 
 
@@ -116,4 +119,8 @@ SELF_OR_STAFF = Restriction(
 SELF_INVITER_OR_STAFF = LookedUp(
     Declared(who=Access.SELF_INVITER_OR_STAFF),
     lambda context, member: context.allow_self_inviter_or_staff(member.row.id),
+)
+OWNER_OR_STAFF = Restriction(
+    Declared(who=Access.OWNER_OR_STAFF),
+    lambda context, link: context.allow_self_or_staff(link.row.owner_id),
 )

@@ -19,7 +19,8 @@ from members.identity import Viewer
 from members.metrics import Measured
 from members.models import Invitation, Member, Role, Standing, Tier
 from members.tiers import Ladder
-from referral import sharing
+from referral import insight, sharing
+from referral.insight import Figures, Span
 from referral.models import Conversion, Link, Program
 
 STAFF = frozenset({Role.OPERATOR, Role.FINANCE, Role.ADMIN})
@@ -53,6 +54,19 @@ async def _member_counts(tier_ids: list[int]) -> Sequence[int]:
         .values_list("tier_id", "members")
     )
     return [counts.get(each, 0) for each in tier_ids]
+
+
+async def _figures(keys: list[tuple[int, Span]]) -> Sequence[Figures]:
+    """Of each link in each span; those of one span are read at once."""
+    found = {
+        span: await insight.figures(
+            insight.of_links(sorted({link for link, other in keys if other == span})),
+            "link_id",
+            span,
+        )
+        for span in {span for _, span in keys}
+    }
+    return [found[span][link_id] for link_id, span in keys]
 
 
 def _measured_at(now: datetime) -> DataLoader[int, tuple[Ladder, Measured]]:
@@ -179,6 +193,9 @@ class Loaders:
     )
     count_by_reader_and_tag: DataLoader[tuple[Reader, int], int] = field(
         default_factory=lambda: DataLoader(load_fn=_counts)
+    )
+    figures_by_link: DataLoader[tuple[int, Span], Figures] = field(
+        default_factory=lambda: DataLoader(load_fn=_figures)
     )
     program_by_id: DataLoader[int, Program | None] = field(
         default_factory=lambda: DataLoader(load_fn=_programs)

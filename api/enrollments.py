@@ -6,20 +6,23 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 from strawberry import argument
 
-from api import access
+from api import access, stats
 from api.context import Info
 from api.nodes import After, Connection, First, Node, to_id
 from api.programs import Program, program
+from api.stats import LinkStats, Since, Until
 from members.models import Member as MemberRow
 from referral import models
 from referral.models import ConversionType
 
 if TYPE_CHECKING:
     from api.conversions import Conversion, ConversionWhere
+    from api.insight import Invitee
     from api.members import Member
 
 AnyMember = Annotated["Member", strawberry.lazy("api.members")]
 AnyConversion = Annotated["Conversion", strawberry.lazy("api.conversions")]
+AnyInvitee = Annotated["Invitee", strawberry.lazy("api.insight")]
 
 
 async def _member(info: Info, member_id: int) -> AnyMember:
@@ -64,6 +67,12 @@ class Enrollment(Node):
     async def parent(self, info: Info) -> AnyMember | None:
         return None if self.row.parent_id is None else await _member(info, self.row.parent_id)
 
+    @strawberry.field(
+        description="What came of all its links, and of the customers bound to the promoter."
+    )
+    async def stats(self, since: Since = None, until: Until = None) -> LinkStats:
+        return await stats.of_promoter(self.row.program_id, self.row.member_id, since, until)
+
 
 async def enrollments(member_id: int) -> list[Enrollment]:
     """What the member is a promoter of, oldest first."""
@@ -107,6 +116,17 @@ class MemberReferral:
         from api import conversions  # noqa: PLC0415 - a conversion has members
 
         return await conversions.of_promoter(info.context, self.row.id, where, first, after)
+
+    @strawberry.field(
+        description="Whose registration was attributed to it, the newest first.",
+        extensions=[access.SELF_OR_STAFF],
+    )
+    async def invitees(
+        self, info: Info, first: First = 20, after: After = None
+    ) -> Connection[AnyInvitee]:
+        from api import insight  # noqa: PLC0415 - an invitee is a member
+
+        return await insight.invitees_of(info.context, self.row.id, first, after)
 
     @strawberry.field(
         description="To whom its registration was attributed; of several, the largest share.",

@@ -6,13 +6,14 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api import access, targets
+from api import access, stats, targets
 from api.content import Content
 from api.context import Info
 from api.errors import UserError, mistakes_to
 from api.members import Member
 from api.nodes import Node, from_id, to_id
 from api.programs import Program, program
+from api.stats import LinkStats, Since, Until
 from content.gate import ANYBODY
 from core.errors import NotFound
 from referral import links, models, sharing
@@ -89,6 +90,10 @@ class ReferralLink(Node):
             key = (ANYBODY, self.row.content_id)
             piece = await info.context.load.piece_by_reader_and_id.load(key)
         return targets.target(self.row, piece, info.context.settings)
+
+    @strawberry.field(description="What came of it.", extensions=[access.OWNER_OR_STAFF])
+    async def stats(self, info: Info, since: Since = None, until: Until = None) -> LinkStats:
+        return await stats.of_link(info, self.row.id, since, until)
 
 
 @strawberry.input(description="A link to be made: to a content or to an address, one of the two.")

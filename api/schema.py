@@ -36,6 +36,7 @@ from api.conversions import ConversionQuery
 from api.editing import EditingMutation, LifecycleMutation, TaggingMutation
 from api.errors import Refusal, as_json, formatted, postponed, refused
 from api.finance import FinanceMutation, FinanceQuery
+from api.insight import InsightQuery
 from api.keys import ApiKeyMutation, ApiKeyQuery
 from api.links import LinkMutation, LinkQuery
 from api.media import MediaMutation
@@ -76,6 +77,7 @@ Query = merge_types(
         ProgramQuery,
         ConversionQuery,
         LinkQuery,
+        InsightQuery,
         AuditQuery,
         PayoutQuery,
         FinanceQuery,

@@ -27,7 +27,7 @@ from content import import_jobs, lifecycle
 from core import database, delivering, outbox, webhooks
 from core.delivering import Sender
 from members import reevaluating, reviews
-from referral import conversions, crediting, releasing
+from referral import conversions, counting, crediting, releasing
 
 log = structlog.get_logger(__name__)
 
@@ -102,6 +102,7 @@ WORK: Mapping[str, Callable[[], Awaitable[bool]]] = {
     reevaluating.TOPIC: lambda: reevaluating.work(_clock),
     reviews.TOPIC: lambda: reviews.work(_clock()),
     releasing.TOPIC: lambda: releasing.work(_clock()),
+    counting.TOPIC: counting.work,
     import_jobs.TOPIC: lambda: import_jobs.work(import_jobs.TOPIC, _clock),
     import_jobs.DRY_RUN: lambda: import_jobs.work(import_jobs.DRY_RUN, _clock),
     webhooks.TOPIC: lambda: delivering.work(_clock),
@@ -110,6 +111,7 @@ WORK: Mapping[str, Callable[[], Awaitable[bool]]] = {
 DUE_BY_TIME: Mapping[str, Callable[[datetime], Awaitable[bool]]] = {
     reviews.TOPIC: reviews.due,
     releasing.TOPIC: releasing.due,
+    counting.TOPIC: lambda now: counting.is_due(),
 }
 
 

@@ -250,6 +250,20 @@ async def lock(*names: str) -> None:
         )
 
 
+async def writers(table: str) -> set[str]:
+    """The units of work that are writing to the table now, by names that no later one has. None on
+    SQLite, where a unit of work that asks is alone."""
+    if not is_postgres():
+        return set()
+    found = await rows(
+        "SELECT virtualtransaction AS name FROM pg_locks WHERE locktype = 'relation' AND granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        " AND relation = $1::text::regclass AND mode = 'RowExclusiveLock'",
+        table,
+    )
+    return {row["name"] for row in found}
+
+
 def _number(name: str) -> int:
     digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
     return int.from_bytes(digest, signed=True)

@@ -16,7 +16,7 @@ from members import identity, ledger
 from members.ledger import Transfer
 from members.models import Asset, CustomerRef
 from members.standings import Standings
-from referral import dossier, touches
+from referral import counting, dossier, touches
 from referral.dossier import Dossier
 from referral.models import (
     Attribution,
@@ -240,6 +240,7 @@ class Casebook:
                 [self._changed[each] for each in sorted(self._changed)],
                 ["status", "member_id", "order_id", "refunded_minor", "reopened_at"],
             )
+        await counting.mark(self._changed.values(), self._reduced.values())
         await self.standings.save(self.events)
         await ledger.post(self.transfers, self.now)
 

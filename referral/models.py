@@ -517,3 +517,71 @@ class TouchVerdict(Model):
         table = "touch_verdict"
         unique_together = (("conversion", "program", "touch"),)
         indexes = (("promoter_id", "conversion_id"),)
+
+
+class HourCount(Model):
+    """What came through a promoter's link in an hour, or by a binding without one. Derived.
+
+    See `counting`. This and the three tables below refer to others by ids alone: a worker that
+    counts must not wait for one that credits, and they can be thrown away.
+    """
+
+    id = fields.BigIntField(primary_key=True)
+    program_id = fields.BigIntField()
+    promoter_id = fields.BigIntField()
+    link_id = fields.BigIntField()  # 0: without a link
+    hour = fields.DatetimeField()  # its beginning, in UTC
+    clicks = fields.BigIntField()  # of people
+    visits = fields.BigIntField()
+    bot_hits = fields.BigIntField()
+    registrations = fields.BigIntField()
+    orders = fields.BigIntField()
+    credited = fields.BigIntField()  # of the orders
+    revenue_minor = fields.BigIntField()
+    credited_minor = fields.BigIntField()
+
+    class Meta:
+        table = "hour_count"
+        unique_together = (("program_id", "hour", "promoter_id", "link_id"),)
+        indexes = (("link_id", "hour"), ("promoter_id", "program_id", "hour"))
+
+
+class Outcome(Model):
+    """What a conversion counts for whoever brought it, as it stands in the counters."""
+
+    id = fields.BigIntField(primary_key=True)
+    conversion_id = fields.BigIntField()
+    program_id = fields.BigIntField()
+    promoter_id = fields.BigIntField()
+    link_id = fields.BigIntField()  # 0: without a link
+    at = fields.DatetimeField()  # when the conversion happened
+    registrations = fields.SmallIntField()  # 0 or 1
+    orders = fields.SmallIntField()  # likewise
+    credited = fields.SmallIntField()  # likewise
+    revenue_minor = fields.BigIntField()
+    credited_minor = fields.BigIntField()
+
+    class Meta:
+        table = "outcome"
+        unique_together = (("conversion_id", "program_id", "promoter_id"),)
+        indexes = (("program_id", "at"), ("promoter_id", "at"), ("link_id", "at"))
+
+
+class Uncounted(Model):
+    """That something about a conversion changed which the counters do not know of yet."""
+
+    id = fields.BigIntField(primary_key=True)
+    conversion_id = fields.BigIntField()
+
+    class Meta:
+        table = "uncounted"
+
+
+class Counted(Model):
+    """How far the touches are counted: one row, none before the first."""
+
+    id = fields.BigIntField(primary_key=True)
+    touch_id = fields.BigIntField()  # the last one
+
+    class Meta:
+        table = "counted"

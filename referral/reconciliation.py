@@ -9,7 +9,7 @@ from core.jobs import Job
 from members import reevaluating, tiers
 from members.metrics import EVERYBODY, LIFETIME
 from members.models import LedgerTransfer, Tier
-from referral import facts, money_checks, rewards
+from referral import facts, money_checks, recounting, rewards
 from referral.money_checks import COMMISSION_KEY
 
 SHOWN_PER_CHECK = 20
@@ -174,6 +174,8 @@ async def _problems(now: datetime) -> AsyncIterator[str]:
         if row["reversed"] != due:
             yield f"commission {row['id']}: {row['reversed']} is reversed, {due} should be"
     async for problem in _tier_problems(now):
+        yield problem
+    async for problem in recounting.problems():
         yield problem
     for letter in await outbox.dead():
         work = f"{letter.topic} {letter.subject_id}"

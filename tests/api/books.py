@@ -11,6 +11,7 @@ from core import database
 # For what no database and no broker has a part in.
 on_sqlite_alone = pytest.mark.parametrize("settings", ["embedded"], indirect=True)
 
+# All but the counters, which workers bring up to date in their own time.
 TABLES = (
     "outbox",
     "member",

@@ -101,6 +101,8 @@ def test_the_commands_are_those_of_the_issue() -> None:
         "token",
         "replay",
         "recompute",
+        "recount",
+        "export-stats",
         "reconcile",
         "reseal",
         "import",
