@@ -209,23 +209,11 @@ async def test_the_funnel_goes_by_channel_and_content(live: Api) -> None:
     await count()
     staff = await factories.person("ops", Role.OPERATOR)
     rows = await live.ask(FUNNEL, staff.token, program="friends")
+    nothing = dict.fromkeys(("registrations", "orders", "credited"), 0)
+    one = dict.fromkeys(("clicks", "visits", "registrations", "orders", "credited"), 1)
     assert rows == [
-        {
-            **dict.fromkeys(("registrations", "orders", "credited"), 0),
-            "channel": "wechat",
-            "content": {"slug": "tea"},
-            "clicks": 3,
-            "visits": 2,
-            "revenueMinor": 0,
-            "creditedMinor": 0,
-        },
-        {
-            **dict.fromkeys(("clicks", "visits", "registrations", "orders", "credited"), 1),
-            "channel": "wechat",
-            "content": None,
-            "revenueMinor": 9_000,
-            "creditedMinor": 900,
-        },
+        {"channel": "wechat", "content": {"slug": "tea"}, "clicks": 3, "visits": 2} | nothing,
+        {"channel": "wechat", "content": None} | one,
     ]
     part = {"since": "2026-03-01T12:05:00Z", "until": "2026-03-01T12:31:00.000001Z"}
     [row] = await live.ask(FUNNEL, staff.token, program="friends", **part)
