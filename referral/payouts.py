@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from core import audit, database
+from core import audit, database, webhooks
 from core.errors import Invalid, text
 from members import ledger
 from members.ledger import AccountRef, Transfer
 from members.models import Account, Asset, EntryKind, Payee
-from referral import programs
+from referral import events, programs
 from referral.errors import PayoutNotFound, PayoutSettled
 from referral.models import Commission, Payout, PayoutStatus, Program
 
@@ -211,6 +211,8 @@ async def settle(
     _step(payout, sent, reference, reason, now)
     await payout.save()
     await _note(payout, actor_id, now)
+    if payout.status is PayoutStatus.SENT:
+        await webhooks.emit([events.payout_sent(payout)], now)
     if payout.status is PayoutStatus.FAILED:
         await _put_back(payout, now)
     return payout

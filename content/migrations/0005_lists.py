@@ -142,6 +142,22 @@ class Migration(migrations.Migration):
                 fields=["tag_id", "content_id", "readers", "editors", "published", "staff"]
             ),
         ),
+        # The index that went is still among the options of the model.
+        ops.AlterModelOptions(
+            name="ContentTag",
+            options={
+                "table": "content_tag",
+                "app": "content",
+                "unique_together": (("content", "tag"),),
+                "indexes": [
+                    Index(
+                        fields=["tag_id", "content_id", "readers", "editors", "published", "staff"]
+                    )
+                ],
+                "pk_attr": "id",
+                "table_description": "The index of contents by tag, made from the above: a content is under every tag that it",
+            },
+        ),
         ops.RunPython(fill),
         ops.RunPython(index),
     ]
