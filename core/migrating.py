@@ -1,6 +1,6 @@
 """Owns what migrations need beside the ORM's own operations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tortoise.migrations import operations as ops
@@ -33,7 +33,51 @@ class DropField(ops.RemoveField):
             await editor.client.execute_query(f'ALTER TABLE "{table}" DROP COLUMN "{self.name}"')
 
 
-class Rebuild(ops.TortoiseOperation):
+class Together(ops.TortoiseOperation):
+    """Operations on tables that go one after the other, as one.
+
+    The ORM copies and renders all its models for each operation, which takes longer than the
+    database does: a new installation would be made in half a minute. None of them may change what
+    another one makes.
+    """
+
+    reversible = False
+
+    def __init__(self, changes: Sequence[ops.TortoiseOperation]) -> None:
+        self.changes = changes
+
+    def describe(self) -> str:
+        return "; ".join(change.describe() for change in self.changes)
+
+    def state_forward(self, app_label: str, state: State) -> None:
+        changed: set[tuple[str, str]] = set()
+        later = _Later(state.models, state.apps, changed)
+        for change in self.changes:
+            change.state_forward(app_label, later)
+        state.reload_models(changed)
+
+    async def database_forward(
+        self, app_label: str, old_state: State, new_state: State, state_editor: Any = None
+    ) -> None:
+        for change in self.changes:
+            await change.database_forward(app_label, old_state, new_state, state_editor)
+
+
+class _Later(State):
+    """A state whose models are rendered later, once."""
+
+    def __init__(self, models: Any, apps: Any, changed: set[tuple[str, str]]) -> None:
+        super().__init__(models, apps)
+        self._changed = changed
+
+    def reload_model(self, app_label: str, model_name: str) -> None:
+        self._changed.add((app_label, model_name))
+
+    def reload_models(self, model_tuples: Iterable[tuple[str, str]]) -> None:
+        self._changed.update(model_tuples)
+
+
+class Rebuild(Together):
     """Tables change in a way that SQLite has no statement for: they are made anew and filled with
     what was in them, on PostgreSQL too.
 
@@ -41,24 +85,18 @@ class Rebuild(ops.TortoiseOperation):
     that are new or change, by model and column, over the old row named `old`.
     """
 
-    reversible = False
-
     def __init__(
         self,
         models: Sequence[str],
         changes: Sequence[ops.TortoiseOperation],
         fill: Mapping[str, Mapping[str, str]],
     ) -> None:
+        super().__init__(changes)
         self.models = models
-        self.changes = changes
         self.fill = fill
 
     def describe(self) -> str:
         return f"Make {', '.join(self.models)} anew"
-
-    def state_forward(self, app_label: str, state: State) -> None:
-        for change in self.changes:
-            change.state_forward(app_label, state)
 
     async def database_forward(
         self, app_label: str, old_state: State, new_state: State, state_editor: Any = None

@@ -9,7 +9,7 @@ from tortoise.migrations import operations as ops
 
 from content import rendering
 from content.models import Audience, ContentStatus
-from core.migrating import DropField, MoreValues
+from core.migrating import DropField, MoreValues, Together
 
 FILL = (
     # Only the demo wrote contents so far: its slugs are folded already.
@@ -72,292 +72,296 @@ class Migration(migrations.Migration):
     initial = False
 
     operations = [
-        ops.CreateModel(
-            name="ContentSlug",
-            fields=[
-                (
-                    "id",
-                    fields.BigIntField(
-                        generated=True, primary_key=True, unique=True, db_index=True
-                    ),
+        Together(
+            [
+                ops.CreateModel(
+                    name="ContentSlug",
+                    fields=[
+                        (
+                            "id",
+                            fields.BigIntField(
+                                generated=True, primary_key=True, unique=True, db_index=True
+                            ),
+                        ),
+                        ("slug", fields.CharField(unique=True, max_length=100)),
+                        (
+                            "content",
+                            fields.ForeignKeyField(
+                                "content.Content",
+                                source_field="content_id",
+                                db_constraint=True,
+                                to_field="id",
+                                related_name="slugs",
+                                on_delete=OnDelete.RESTRICT,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "table": "content_slug",
+                        "app": "content",
+                        "indexes": [Index(fields=["content_id"])],
+                        "pk_attr": "id",
+                        "table_description": "A slug by which a content is found: its own and its old ones.",
+                    },
+                    bases=["Model"],
                 ),
-                ("slug", fields.CharField(unique=True, max_length=100)),
-                (
-                    "content",
-                    fields.ForeignKeyField(
-                        "content.Content",
-                        source_field="content_id",
-                        db_constraint=True,
-                        to_field="id",
-                        related_name="slugs",
-                        on_delete=OnDelete.RESTRICT,
-                    ),
+                ops.CreateModel(
+                    name="ContentVersion",
+                    fields=[
+                        (
+                            "id",
+                            fields.BigIntField(
+                                generated=True, primary_key=True, unique=True, db_index=True
+                            ),
+                        ),
+                        (
+                            "content",
+                            fields.ForeignKeyField(
+                                "content.Content",
+                                source_field="content_id",
+                                db_constraint=True,
+                                to_field="id",
+                                related_name="versions",
+                                on_delete=OnDelete.RESTRICT,
+                            ),
+                        ),
+                        ("version", fields.IntField()),
+                        ("title", fields.CharField(max_length=300)),
+                        ("summary", fields.TextField(unique=False)),
+                        ("body", fields.TextField(unique=False)),
+                        ("body_html", fields.TextField(unique=False)),
+                        ("cover_url", fields.CharField(null=True, max_length=2000)),
+                        ("share_text", fields.TextField(null=True, unique=False)),
+                        (
+                            "audience",
+                            fields.CharEnumField(
+                                description="EVERYONE: EVERYONE\nBUYERS: BUYERS\nNON_BUYERS: NON_BUYERS\nSTAFF: STAFF",
+                                enum_type=Audience,
+                                max_length=10,
+                            ),
+                        ),
+                        (
+                            "min_tier",
+                            fields.ForeignKeyField(
+                                "members.Tier",
+                                source_field="min_tier_id",
+                                null=True,
+                                db_constraint=True,
+                                to_field="id",
+                                related_name="gated",
+                                on_delete=OnDelete.RESTRICT,
+                            ),
+                        ),
+                        (
+                            "saved_by",
+                            fields.ForeignKeyField(
+                                "members.Member",
+                                source_field="saved_by_id",
+                                null=True,
+                                db_constraint=True,
+                                to_field="id",
+                                related_name="saved_versions",
+                                on_delete=OnDelete.RESTRICT,
+                            ),
+                        ),
+                        ("saved_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
+                        ("updated_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
+                    ],
+                    options={
+                        "table": "content_version",
+                        "app": "content",
+                        "unique_together": (("content", "version"),),
+                        "indexes": [
+                            Index(fields=["updated_at", "content_id"]),
+                            Index(fields=["min_tier_id"]),
+                        ],
+                        "pk_attr": "id",
+                        "table_description": "What a content says, as it was saved once. Only its tags may change later.",
+                    },
+                    bases=["Model"],
                 ),
-            ],
-            options={
-                "table": "content_slug",
-                "app": "content",
-                "indexes": [Index(fields=["content_id"])],
-                "pk_attr": "id",
-                "table_description": "A slug by which a content is found: its own and its old ones.",
-            },
-            bases=["Model"],
-        ),
-        ops.CreateModel(
-            name="ContentVersion",
-            fields=[
-                (
-                    "id",
-                    fields.BigIntField(
-                        generated=True, primary_key=True, unique=True, db_index=True
-                    ),
+                ops.CreateModel(
+                    name="Media",
+                    fields=[
+                        (
+                            "id",
+                            fields.BigIntField(
+                                generated=True, primary_key=True, unique=True, db_index=True
+                            ),
+                        ),
+                        ("url", fields.CharField(max_length=2000)),
+                        ("mime", fields.CharField(max_length=100)),
+                        ("width", fields.IntField(null=True)),
+                        ("height", fields.IntField(null=True)),
+                        ("duration_ms", fields.IntField(null=True)),
+                    ],
+                    options={
+                        "table": "media",
+                        "app": "content",
+                        "pk_attr": "id",
+                        "table_description": "A picture, a video or a document that contents show.",
+                    },
+                    bases=["Model"],
                 ),
-                (
-                    "content",
-                    fields.ForeignKeyField(
-                        "content.Content",
-                        source_field="content_id",
-                        db_constraint=True,
-                        to_field="id",
-                        related_name="versions",
-                        on_delete=OnDelete.RESTRICT,
-                    ),
+                ops.CreateModel(
+                    name="TagAncestor",
+                    fields=[
+                        (
+                            "id",
+                            fields.BigIntField(
+                                generated=True, primary_key=True, unique=True, db_index=True
+                            ),
+                        ),
+                        (
+                            "tag",
+                            fields.ForeignKeyField(
+                                "content.Tag",
+                                source_field="tag_id",
+                                db_constraint=True,
+                                to_field="id",
+                                related_name="above",
+                                on_delete=OnDelete.RESTRICT,
+                            ),
+                        ),
+                        (
+                            "ancestor",
+                            fields.ForeignKeyField(
+                                "content.Tag",
+                                source_field="ancestor_id",
+                                db_constraint=True,
+                                to_field="id",
+                                related_name="below",
+                                on_delete=OnDelete.RESTRICT,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "table": "tag_ancestor",
+                        "app": "content",
+                        "unique_together": (("tag", "ancestor"),),
+                        "indexes": [Index(fields=["ancestor_id"])],
+                        "pk_attr": "id",
+                        "table_description": "That a tag belongs to the subtree of another one. Every tag belongs to its own.",
+                    },
+                    bases=["Model"],
                 ),
-                ("version", fields.IntField()),
-                ("title", fields.CharField(max_length=300)),
-                ("summary", fields.TextField(unique=False)),
-                ("body", fields.TextField(unique=False)),
-                ("body_html", fields.TextField(unique=False)),
-                ("cover_url", fields.CharField(null=True, max_length=2000)),
-                ("share_text", fields.TextField(null=True, unique=False)),
-                (
-                    "audience",
-                    fields.CharEnumField(
-                        description="EVERYONE: EVERYONE\nBUYERS: BUYERS\nNON_BUYERS: NON_BUYERS\nSTAFF: STAFF",
-                        enum_type=Audience,
-                        max_length=10,
-                    ),
+                ops.CreateModel(
+                    name="TagSlug",
+                    fields=[
+                        (
+                            "id",
+                            fields.BigIntField(
+                                generated=True, primary_key=True, unique=True, db_index=True
+                            ),
+                        ),
+                        ("slug", fields.CharField(unique=True, max_length=100)),
+                        (
+                            "tag",
+                            fields.ForeignKeyField(
+                                "content.Tag",
+                                source_field="tag_id",
+                                db_constraint=True,
+                                to_field="id",
+                                related_name="slugs",
+                                on_delete=OnDelete.RESTRICT,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "table": "tag_slug",
+                        "app": "content",
+                        "indexes": [Index(fields=["tag_id"])],
+                        "pk_attr": "id",
+                        "table_description": "A slug by which a tag is found: its own, its old ones, and those of tags merged into it.",
+                    },
+                    bases=["Model"],
                 ),
-                (
-                    "min_tier",
-                    fields.ForeignKeyField(
-                        "members.Tier",
-                        source_field="min_tier_id",
-                        null=True,
-                        db_constraint=True,
-                        to_field="id",
-                        related_name="gated",
-                        on_delete=OnDelete.RESTRICT,
-                    ),
+                ops.CreateModel(
+                    name="VersionMedia",
+                    fields=[
+                        (
+                            "id",
+                            fields.BigIntField(
+                                generated=True, primary_key=True, unique=True, db_index=True
+                            ),
+                        ),
+                        (
+                            "version",
+                            fields.ForeignKeyField(
+                                "content.ContentVersion",
+                                source_field="version_id",
+                                db_constraint=True,
+                                to_field="id",
+                                related_name="version_media",
+                                on_delete=OnDelete.RESTRICT,
+                            ),
+                        ),
+                        (
+                            "media",
+                            fields.ForeignKeyField(
+                                "content.Media",
+                                source_field="media_id",
+                                db_constraint=True,
+                                to_field="id",
+                                related_name="version_media",
+                                on_delete=OnDelete.RESTRICT,
+                            ),
+                        ),
+                        ("place", fields.SmallIntField()),
+                    ],
+                    options={
+                        "table": "version_media",
+                        "app": "content",
+                        "unique_together": (("version", "place"),),
+                        "indexes": [Index(fields=["media_id"])],
+                        "pk_attr": "id",
+                        "table_description": "That a version shows a medium, and at which place among its media.",
+                    },
+                    bases=["Model"],
                 ),
-                (
-                    "saved_by",
-                    fields.ForeignKeyField(
-                        "members.Member",
-                        source_field="saved_by_id",
-                        null=True,
-                        db_constraint=True,
-                        to_field="id",
-                        related_name="saved_versions",
-                        on_delete=OnDelete.RESTRICT,
-                    ),
+                ops.CreateModel(
+                    name="VersionTag",
+                    fields=[
+                        (
+                            "id",
+                            fields.BigIntField(
+                                generated=True, primary_key=True, unique=True, db_index=True
+                            ),
+                        ),
+                        (
+                            "version",
+                            fields.ForeignKeyField(
+                                "content.ContentVersion",
+                                source_field="version_id",
+                                db_constraint=True,
+                                to_field="id",
+                                related_name="version_tags",
+                                on_delete=OnDelete.RESTRICT,
+                            ),
+                        ),
+                        (
+                            "tag",
+                            fields.ForeignKeyField(
+                                "content.Tag",
+                                source_field="tag_id",
+                                db_constraint=True,
+                                to_field="id",
+                                related_name="version_tags",
+                                on_delete=OnDelete.RESTRICT,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "table": "version_tag",
+                        "app": "content",
+                        "unique_together": (("version", "tag"),),
+                        "indexes": [Index(fields=["tag_id"])],
+                        "pk_attr": "id",
+                        "table_description": "That a version carries a tag.",
+                    },
+                    bases=["Model"],
                 ),
-                ("saved_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
-                ("updated_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
-            ],
-            options={
-                "table": "content_version",
-                "app": "content",
-                "unique_together": (("content", "version"),),
-                "indexes": [
-                    Index(fields=["updated_at", "content_id"]),
-                    Index(fields=["min_tier_id"]),
-                ],
-                "pk_attr": "id",
-                "table_description": "What a content says, as it was saved once. Only its tags may change later.",
-            },
-            bases=["Model"],
-        ),
-        ops.CreateModel(
-            name="Media",
-            fields=[
-                (
-                    "id",
-                    fields.BigIntField(
-                        generated=True, primary_key=True, unique=True, db_index=True
-                    ),
-                ),
-                ("url", fields.CharField(max_length=2000)),
-                ("mime", fields.CharField(max_length=100)),
-                ("width", fields.IntField(null=True)),
-                ("height", fields.IntField(null=True)),
-                ("duration_ms", fields.IntField(null=True)),
-            ],
-            options={
-                "table": "media",
-                "app": "content",
-                "pk_attr": "id",
-                "table_description": "A picture, a video or a document that contents show.",
-            },
-            bases=["Model"],
-        ),
-        ops.CreateModel(
-            name="TagAncestor",
-            fields=[
-                (
-                    "id",
-                    fields.BigIntField(
-                        generated=True, primary_key=True, unique=True, db_index=True
-                    ),
-                ),
-                (
-                    "tag",
-                    fields.ForeignKeyField(
-                        "content.Tag",
-                        source_field="tag_id",
-                        db_constraint=True,
-                        to_field="id",
-                        related_name="above",
-                        on_delete=OnDelete.RESTRICT,
-                    ),
-                ),
-                (
-                    "ancestor",
-                    fields.ForeignKeyField(
-                        "content.Tag",
-                        source_field="ancestor_id",
-                        db_constraint=True,
-                        to_field="id",
-                        related_name="below",
-                        on_delete=OnDelete.RESTRICT,
-                    ),
-                ),
-            ],
-            options={
-                "table": "tag_ancestor",
-                "app": "content",
-                "unique_together": (("tag", "ancestor"),),
-                "indexes": [Index(fields=["ancestor_id"])],
-                "pk_attr": "id",
-                "table_description": "That a tag belongs to the subtree of another one. Every tag belongs to its own.",
-            },
-            bases=["Model"],
-        ),
-        ops.CreateModel(
-            name="TagSlug",
-            fields=[
-                (
-                    "id",
-                    fields.BigIntField(
-                        generated=True, primary_key=True, unique=True, db_index=True
-                    ),
-                ),
-                ("slug", fields.CharField(unique=True, max_length=100)),
-                (
-                    "tag",
-                    fields.ForeignKeyField(
-                        "content.Tag",
-                        source_field="tag_id",
-                        db_constraint=True,
-                        to_field="id",
-                        related_name="slugs",
-                        on_delete=OnDelete.RESTRICT,
-                    ),
-                ),
-            ],
-            options={
-                "table": "tag_slug",
-                "app": "content",
-                "indexes": [Index(fields=["tag_id"])],
-                "pk_attr": "id",
-                "table_description": "A slug by which a tag is found: its own, its old ones, and those of tags merged into it.",
-            },
-            bases=["Model"],
-        ),
-        ops.CreateModel(
-            name="VersionMedia",
-            fields=[
-                (
-                    "id",
-                    fields.BigIntField(
-                        generated=True, primary_key=True, unique=True, db_index=True
-                    ),
-                ),
-                (
-                    "version",
-                    fields.ForeignKeyField(
-                        "content.ContentVersion",
-                        source_field="version_id",
-                        db_constraint=True,
-                        to_field="id",
-                        related_name="version_media",
-                        on_delete=OnDelete.RESTRICT,
-                    ),
-                ),
-                (
-                    "media",
-                    fields.ForeignKeyField(
-                        "content.Media",
-                        source_field="media_id",
-                        db_constraint=True,
-                        to_field="id",
-                        related_name="version_media",
-                        on_delete=OnDelete.RESTRICT,
-                    ),
-                ),
-                ("place", fields.SmallIntField()),
-            ],
-            options={
-                "table": "version_media",
-                "app": "content",
-                "unique_together": (("version", "place"),),
-                "indexes": [Index(fields=["media_id"])],
-                "pk_attr": "id",
-                "table_description": "That a version shows a medium, and at which place among its media.",
-            },
-            bases=["Model"],
-        ),
-        ops.CreateModel(
-            name="VersionTag",
-            fields=[
-                (
-                    "id",
-                    fields.BigIntField(
-                        generated=True, primary_key=True, unique=True, db_index=True
-                    ),
-                ),
-                (
-                    "version",
-                    fields.ForeignKeyField(
-                        "content.ContentVersion",
-                        source_field="version_id",
-                        db_constraint=True,
-                        to_field="id",
-                        related_name="version_tags",
-                        on_delete=OnDelete.RESTRICT,
-                    ),
-                ),
-                (
-                    "tag",
-                    fields.ForeignKeyField(
-                        "content.Tag",
-                        source_field="tag_id",
-                        db_constraint=True,
-                        to_field="id",
-                        related_name="version_tags",
-                        on_delete=OnDelete.RESTRICT,
-                    ),
-                ),
-            ],
-            options={
-                "table": "version_tag",
-                "app": "content",
-                "unique_together": (("version", "tag"),),
-                "indexes": [Index(fields=["tag_id"])],
-                "pk_attr": "id",
-                "table_description": "That a version carries a tag.",
-            },
-            bases=["Model"],
+            ]
         ),
         ops.AlterModelOptions(
             name="Content",
@@ -369,49 +373,53 @@ class Migration(migrations.Migration):
                 "table_description": "A piece of the library: where it is in its life. What it says is in its versions.",
             },
         ),
-        MoreValues(
-            model_name="Content",
-            name="status",
-            field=fields.CharEnumField(
-                description="DRAFT: DRAFT\nIN_REVIEW: IN_REVIEW\nSCHEDULED: SCHEDULED\nPUBLISHED: PUBLISHED\nARCHIVED: ARCHIVED",
-                enum_type=ContentStatus,
-                max_length=9,
-            ),
-        ),
-        ops.AddField(
-            model_name="Content",
-            name="pending_status",
-            field=fields.CharEnumField(
-                null=True,
-                description="DRAFT: DRAFT\nIN_REVIEW: IN_REVIEW\nSCHEDULED: SCHEDULED\nPUBLISHED: PUBLISHED\nARCHIVED: ARCHIVED",
-                enum_type=ContentStatus,
-                max_length=9,
-            ),
-        ),
-        ops.AddField(
-            model_name="Content",
-            name="published_version",
-            field=fields.IntField(null=True),
-        ),
-        ops.AddField(
-            model_name="Content",
-            name="review_note",
-            field=fields.TextField(null=True, unique=False),
-        ),
-        ops.AddField(
-            model_name="Content",
-            name="scheduled_at",
-            field=fields.DatetimeField(null=True, auto_now=False, auto_now_add=False),
-        ),
-        ops.AddField(
-            model_name="Content",
-            name="version",
-            field=fields.IntField(default=1, db_default=1),
-        ),
-        ops.RemoveIndex(
-            model_name="ContentTag",
-            name=None,
-            fields=["tag_id"],
+        Together(
+            [
+                MoreValues(
+                    model_name="Content",
+                    name="status",
+                    field=fields.CharEnumField(
+                        description="DRAFT: DRAFT\nIN_REVIEW: IN_REVIEW\nSCHEDULED: SCHEDULED\nPUBLISHED: PUBLISHED\nARCHIVED: ARCHIVED",
+                        enum_type=ContentStatus,
+                        max_length=9,
+                    ),
+                ),
+                ops.AddField(
+                    model_name="Content",
+                    name="pending_status",
+                    field=fields.CharEnumField(
+                        null=True,
+                        description="DRAFT: DRAFT\nIN_REVIEW: IN_REVIEW\nSCHEDULED: SCHEDULED\nPUBLISHED: PUBLISHED\nARCHIVED: ARCHIVED",
+                        enum_type=ContentStatus,
+                        max_length=9,
+                    ),
+                ),
+                ops.AddField(
+                    model_name="Content",
+                    name="published_version",
+                    field=fields.IntField(null=True),
+                ),
+                ops.AddField(
+                    model_name="Content",
+                    name="review_note",
+                    field=fields.TextField(null=True, unique=False),
+                ),
+                ops.AddField(
+                    model_name="Content",
+                    name="scheduled_at",
+                    field=fields.DatetimeField(null=True, auto_now=False, auto_now_add=False),
+                ),
+                ops.AddField(
+                    model_name="Content",
+                    name="version",
+                    field=fields.IntField(default=1, db_default=1),
+                ),
+                ops.RemoveIndex(
+                    model_name="ContentTag",
+                    name=None,
+                    fields=["tag_id"],
+                ),
+            ]
         ),
         ops.AlterModelOptions(
             name="ContentTag",
@@ -424,19 +432,23 @@ class Migration(migrations.Migration):
                 "table_description": "The index of contents by tag, made from the above: a content is under every tag that it",
             },
         ),
-        ops.AddField(
-            model_name="ContentTag",
-            name="editors",
-            field=fields.BooleanField(db_default=False),
-        ),
-        ops.AddField(
-            model_name="ContentTag",
-            name="readers",
-            field=fields.BooleanField(db_default=False),
-        ),
-        ops.AddIndex(
-            model_name="ContentTag",
-            index=Index(fields=["tag_id", "content_id", "readers", "editors"]),
+        Together(
+            [
+                ops.AddField(
+                    model_name="ContentTag",
+                    name="editors",
+                    field=fields.BooleanField(db_default=False),
+                ),
+                ops.AddField(
+                    model_name="ContentTag",
+                    name="readers",
+                    field=fields.BooleanField(db_default=False),
+                ),
+                ops.AddIndex(
+                    model_name="ContentTag",
+                    index=Index(fields=["tag_id", "content_id", "readers", "editors"]),
+                ),
+            ]
         ),
         ops.AlterModelOptions(
             name="Tag",
@@ -448,31 +460,35 @@ class Migration(migrations.Migration):
                 "table_description": "A word that people remember a piece by, in one dimension. It may stand below another.",
             },
         ),
-        ops.AddField(
-            model_name="Tag",
-            name="name_key",
-            field=fields.CharField(db_default="", max_length=300),
-        ),
-        ops.AddField(
-            model_name="Tag",
-            name="parent",
-            field=fields.ForeignKeyField(
-                "content.Tag",
-                source_field="parent_id",
-                null=True,
-                db_constraint=True,
-                to_field="id",
-                related_name="children",
-                on_delete=OnDelete.RESTRICT,
-            ),
-        ),
-        ops.AddIndex(
-            model_name="Tag",
-            index=Index(fields=["parent_id"]),
-        ),
-        ops.AddIndex(
-            model_name="Tag",
-            index=Index(fields=["dimension", "slug"]),
+        Together(
+            [
+                ops.AddField(
+                    model_name="Tag",
+                    name="name_key",
+                    field=fields.CharField(db_default="", max_length=300),
+                ),
+                ops.AddField(
+                    model_name="Tag",
+                    name="parent",
+                    field=fields.ForeignKeyField(
+                        "content.Tag",
+                        source_field="parent_id",
+                        null=True,
+                        db_constraint=True,
+                        to_field="id",
+                        related_name="children",
+                        on_delete=OnDelete.RESTRICT,
+                    ),
+                ),
+                ops.AddIndex(
+                    model_name="Tag",
+                    index=Index(fields=["parent_id"]),
+                ),
+                ops.AddIndex(
+                    model_name="Tag",
+                    index=Index(fields=["dimension", "slug"]),
+                ),
+            ]
         ),
         ops.RunPython(keep),
         DropField(model_name="Content", name="body"),

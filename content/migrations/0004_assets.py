@@ -6,6 +6,8 @@ from json import dumps, loads
 from tortoise import fields, migrations
 from tortoise.migrations import operations as ops
 
+from core.migrating import Together
+
 
 class Migration(migrations.Migration):
     dependencies = [("content", "0003_search")]
@@ -13,19 +15,25 @@ class Migration(migrations.Migration):
     initial = False
 
     operations = [
-        ops.AddField(
-            model_name="Media",
-            name="key",
-            field=fields.CharField(null=True, unique=True, max_length=64),
-        ),
-        ops.AddField(model_name="Media", name="size_bytes", field=fields.IntField(null=True)),
-        ops.AddField(
-            model_name="Media",
-            name="widths",
-            field=fields.JSONField(
-                null=True,
-                encoder=functools.partial(dumps, separators=(",", ":")),
-                decoder=loads,
-            ),
+        Together(
+            [
+                ops.AddField(
+                    model_name="Media",
+                    name="key",
+                    field=fields.CharField(null=True, unique=True, max_length=64),
+                ),
+                ops.AddField(
+                    model_name="Media", name="size_bytes", field=fields.IntField(null=True)
+                ),
+                ops.AddField(
+                    model_name="Media",
+                    name="widths",
+                    field=fields.JSONField(
+                        null=True,
+                        encoder=functools.partial(dumps, separators=(",", ":")),
+                        decoder=loads,
+                    ),
+                ),
+            ]
         ),
     ]

@@ -7,6 +7,7 @@ from tortoise.migrations import operations as ops
 from content import shelving
 from content.models import Audience
 from core import bigrams
+from core.migrating import Together
 
 EVERY = "SELECT id FROM content"
 FILL = (
@@ -61,86 +62,90 @@ class Migration(migrations.Migration):
     initial = False
 
     operations = [
-        ops.AddField(
-            model_name="Content",
-            name="title",
-            field=fields.CharField(null=True, max_length=300),
-        ),
-        ops.AddField(
-            model_name="Content",
-            name="updated_at",
-            field=fields.DatetimeField(null=True, auto_now=False, auto_now_add=False),
-        ),
-        ops.AddField(
-            model_name="Content",
-            name="dimensions",
-            field=fields.SmallIntField(default=0, db_default=0),
-        ),
-        ops.AddField(
-            model_name="Content",
-            name="published_title",
-            field=fields.CharField(null=True, max_length=300),
-        ),
-        ops.AddField(
-            model_name="Content",
-            name="published_updated_at",
-            field=fields.DatetimeField(null=True, auto_now=False, auto_now_add=False),
-        ),
-        ops.AddField(
-            model_name="Content",
-            name="published_dimensions",
-            field=fields.SmallIntField(default=0, db_default=0),
-        ),
-        ops.AddField(
-            model_name="Content",
-            name="audience",
-            field=fields.CharEnumField(
-                null=True,
-                description="EVERYONE: EVERYONE\nBUYERS: BUYERS\nNON_BUYERS: NON_BUYERS\nSTAFF: STAFF",
-                enum_type=Audience,
-                max_length=10,
-            ),
-        ),
-        ops.AddField(
-            model_name="Content",
-            name="min_tier_id",
-            field=fields.BigIntField(null=True),
-        ),
-        ops.AddField(
-            model_name="Content",
-            name="listed",
-            field=fields.BooleanField(default=False, db_default=False),
-        ),
-        ops.AddField(
-            model_name="ContentTag",
-            name="published",
-            field=fields.BooleanField(db_default=False),
-        ),
-        ops.AddField(
-            model_name="ContentTag",
-            name="staff",
-            field=fields.BooleanField(db_default=False),
-        ),
-        ops.RemoveIndex(
-            model_name="Content",
-            name=None,
-            fields=["status", "published_at", "id"],
-        ),
-        ops.RemoveIndex(
-            model_name="ContentVersion",
-            name=None,
-            fields=["updated_at", "content_id"],
-        ),
-        ops.RemoveIndex(
-            model_name="ContentTag",
-            name=None,
-            fields=["tag_id", "content_id", "readers", "editors"],
-        ),
-        ops.AddIndex(
-            model_name="ContentTag",
-            index=Index(
-                fields=["tag_id", "content_id", "readers", "editors", "published", "staff"]
-            ),
+        Together(
+            [
+                ops.AddField(
+                    model_name="Content",
+                    name="title",
+                    field=fields.CharField(null=True, max_length=300),
+                ),
+                ops.AddField(
+                    model_name="Content",
+                    name="updated_at",
+                    field=fields.DatetimeField(null=True, auto_now=False, auto_now_add=False),
+                ),
+                ops.AddField(
+                    model_name="Content",
+                    name="dimensions",
+                    field=fields.SmallIntField(default=0, db_default=0),
+                ),
+                ops.AddField(
+                    model_name="Content",
+                    name="published_title",
+                    field=fields.CharField(null=True, max_length=300),
+                ),
+                ops.AddField(
+                    model_name="Content",
+                    name="published_updated_at",
+                    field=fields.DatetimeField(null=True, auto_now=False, auto_now_add=False),
+                ),
+                ops.AddField(
+                    model_name="Content",
+                    name="published_dimensions",
+                    field=fields.SmallIntField(default=0, db_default=0),
+                ),
+                ops.AddField(
+                    model_name="Content",
+                    name="audience",
+                    field=fields.CharEnumField(
+                        null=True,
+                        description="EVERYONE: EVERYONE\nBUYERS: BUYERS\nNON_BUYERS: NON_BUYERS\nSTAFF: STAFF",
+                        enum_type=Audience,
+                        max_length=10,
+                    ),
+                ),
+                ops.AddField(
+                    model_name="Content",
+                    name="min_tier_id",
+                    field=fields.BigIntField(null=True),
+                ),
+                ops.AddField(
+                    model_name="Content",
+                    name="listed",
+                    field=fields.BooleanField(default=False, db_default=False),
+                ),
+                ops.AddField(
+                    model_name="ContentTag",
+                    name="published",
+                    field=fields.BooleanField(db_default=False),
+                ),
+                ops.AddField(
+                    model_name="ContentTag",
+                    name="staff",
+                    field=fields.BooleanField(db_default=False),
+                ),
+                ops.RemoveIndex(
+                    model_name="Content",
+                    name=None,
+                    fields=["status", "published_at", "id"],
+                ),
+                ops.RemoveIndex(
+                    model_name="ContentVersion",
+                    name=None,
+                    fields=["updated_at", "content_id"],
+                ),
+                ops.RemoveIndex(
+                    model_name="ContentTag",
+                    name=None,
+                    fields=["tag_id", "content_id", "readers", "editors"],
+                ),
+                ops.AddIndex(
+                    model_name="ContentTag",
+                    index=Index(
+                        fields=["tag_id", "content_id", "readers", "editors", "published", "staff"]
+                    ),
+                ),
+            ]
         ),
         # The index that went is still among the options of the model.
         ops.AlterModelOptions(

@@ -7,6 +7,7 @@ from tortoise.indexes import Index
 from tortoise.migrations import operations as ops
 
 from core import bigrams
+from core.migrating import Together
 from members.directory import search_text
 
 BATCH_MEMBERS = 1_000
@@ -43,12 +44,16 @@ class Migration(migrations.Migration):
     initial = False
 
     operations = [
-        ops.AddField(
-            model_name="Member",
-            name="search",
-            field=fields.TextField(default="", db_default="", unique=False),
+        Together(
+            [
+                ops.AddField(
+                    model_name="Member",
+                    name="search",
+                    field=fields.TextField(default="", db_default="", unique=False),
+                ),
+                ops.AddIndex(model_name="MemberRole", index=Index(fields=["role", "member_id"])),
+            ]
         ),
-        ops.AddIndex(model_name="MemberRole", index=Index(fields=["role", "member_id"])),
         ops.RunPython(fill),
         ops.RunPython(index),
     ]

@@ -5,7 +5,7 @@ from tortoise.fields.base import OnDelete
 from tortoise.indexes import Index
 from tortoise.migrations import operations as ops
 
-from core.migrating import MoreValues
+from core.migrating import MoreValues, Together
 from referral.models import ConversionType
 
 # Orders and refunds that were decided: the only facts there were.
@@ -87,28 +87,32 @@ class Migration(migrations.Migration):
                 "table_description": "What a shop told or what happened here, and what was decided about it.",
             },
         ),
-        MoreValues(
-            model_name="Conversion",
-            name="type",
-            field=fields.CharEnumField(
-                description="REGISTRATION: REGISTRATION\nORDER: ORDER\nFEE: FEE\nPROMOTION: PROMOTION\nREFUND: REFUND",
-                enum_type=ConversionType,
-                max_length=12,
-            ),
-        ),
-        ops.AddField(
-            model_name="Conversion",
-            name="plan",
-            field=fields.CharField(null=True, max_length=40),
-        ),
-        MoreValues(
-            model_name="RewardRule",
-            name="on",
-            field=fields.CharEnumField(
-                description="REGISTRATION: REGISTRATION\nORDER: ORDER\nFEE: FEE\nPROMOTION: PROMOTION\nREFUND: REFUND",
-                enum_type=ConversionType,
-                max_length=12,
-            ),
+        Together(
+            [
+                MoreValues(
+                    model_name="Conversion",
+                    name="type",
+                    field=fields.CharEnumField(
+                        description="REGISTRATION: REGISTRATION\nORDER: ORDER\nFEE: FEE\nPROMOTION: PROMOTION\nREFUND: REFUND",
+                        enum_type=ConversionType,
+                        max_length=12,
+                    ),
+                ),
+                ops.AddField(
+                    model_name="Conversion",
+                    name="plan",
+                    field=fields.CharField(null=True, max_length=40),
+                ),
+                MoreValues(
+                    model_name="RewardRule",
+                    name="on",
+                    field=fields.CharEnumField(
+                        description="REGISTRATION: REGISTRATION\nORDER: ORDER\nFEE: FEE\nPROMOTION: PROMOTION\nREFUND: REFUND",
+                        enum_type=ConversionType,
+                        max_length=12,
+                    ),
+                ),
+            ]
         ),
         ops.RunSQL(FACTS, ""),
         ops.RunSQL(FIRST_ORDERS, ""),
