@@ -21,6 +21,7 @@ REASON_CHARACTERS = 300
 MOST_MEMBERS = 100
 
 
+@database.unit_of_work
 async def enroll(
     code: str,
     member_id: int,

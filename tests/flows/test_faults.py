@@ -40,17 +40,19 @@ DOWN_SECONDS = 60
 PATIENCE_SECONDS = 150
 
 BOOKS = {
+    # When a commission is released, and so from where it is taken back, is a matter of time.
     "transfers": """
-        SELECT transfer.kind, transfer.amount, conversion.external_id, member.email,
-            source.account AS source, target.account AS target
+        SELECT transfer.kind, transfer.amount, conversion.external_id, member.email
         FROM ledger_transfer AS transfer
         JOIN conversion ON conversion.id = transfer.conversion_id
         JOIN ledger_account AS source ON source.id = transfer.from_account_id
         JOIN ledger_account AS target ON target.id = transfer.to_account_id
-        JOIN member ON member.id = COALESCE(source.member_id, target.member_id)""",
+        JOIN member ON member.id = COALESCE(source.member_id, target.member_id)
+        WHERE transfer.kind IN ('ACCRUE', 'REVERSE')""",
     "balances": """
-        SELECT member.email, account.asset, account.account, account.balance
-        FROM ledger_account AS account LEFT JOIN member ON member.id = account.member_id""",
+        SELECT member.email, account.asset, SUM(account.balance) AS balance
+        FROM ledger_account AS account LEFT JOIN member ON member.id = account.member_id
+        GROUP BY member.email, account.asset""",
     "conversions": """
         SELECT type, status, amount_minor, refunded_minor,
             CASE WHEN type <> 'REGISTRATION' THEN external_id END AS external_id -- a member's id
