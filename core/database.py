@@ -377,7 +377,7 @@ def gathered(
     named by its table and its own column. And what has to be joined to the page for it.
 
     PostgreSQL gathers for the whole page at once: looked up row by row, this would cost it more
-    than all the rest. SQLite looks up in no time.
+    than all the rest. SQLite looks up by key within the process.
     """
     table, key = page
     if is_postgres():
