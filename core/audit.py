@@ -5,10 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from tortoise import fields
+from tortoise.fields.data import JSON_DUMPS
 from tortoise.models import Model
 
-from core import changes, paging
+from core import bulk, changes, paging
 from core.paging import Page
+
+_COLUMNS = ("at", "actor_id", "action", "subject_kind", "subject_id", "detail")
 
 
 class AuditEntry(Model):
@@ -37,18 +40,25 @@ async def note(
     detail: Mapping[str, Any],
 ) -> None:
     """Adds one entry for each subject to the running unit of work."""
+    details = [(subject_id, detail) for subject_id in subject_ids]
+    await note_each(action, subject_kind, details, actor_id=actor_id, now=now)
+
+
+async def note_each(
+    action: str,
+    subject_kind: str,
+    details: Sequence[tuple[int, Mapping[str, Any]]],
+    *,
+    actor_id: int | None,
+    now: datetime,
+) -> None:
+    """The same for subjects that have each a detail of their own."""
     changes.note()
-    await AuditEntry.bulk_create(
-        AuditEntry(
-            at=now,
-            actor_id=actor_id,
-            action=action,
-            subject_kind=subject_kind,
-            subject_id=subject_id,
-            detail=dict(detail),
-        )
-        for subject_id in subject_ids
-    )
+    rows = [
+        (now, actor_id, action, subject_kind, subject_id, JSON_DUMPS(detail))
+        for subject_id, detail in details
+    ]
+    await bulk.insert(AuditEntry, _COLUMNS, rows)
 
 
 async def trail(

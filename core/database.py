@@ -7,9 +7,18 @@ SQLite and PostgreSQL go through the same calls; what differs between them is in
 import asyncio
 import functools
 import hashlib
+import json
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -59,6 +68,8 @@ kept: dict[str, Any] = {}
 _after_commit: ContextVar[list[Callable[[], None]] | None] = ContextVar(
     "after_commit", default=None
 )
+# Of the units of work within one, which are savepoints: one at a time.
+_savepoint: ContextVar[asyncio.Lock | None] = ContextVar("savepoint", default=None)
 
 
 def config(url: str) -> dict[str, Any]:
@@ -67,7 +78,9 @@ def config(url: str) -> dict[str, Any]:
 
 
 def _apps() -> dict[str, dict[str, Any]]:
-    models = {"core": ["core.outbox", "core.jobs", "core.audit", "core.webhooks"]}
+    models = {
+        "core": ["core.outbox", "core.jobs", "core.audit", "core.webhooks", "core.idempotency"]
+    }
     return {
         room: {
             "models": models.get(room, [f"{room}.models"]),
@@ -164,7 +177,8 @@ def unit_of_work(
 def snapshot(
     case: Callable[P, Coroutine[Any, Any, R]],
 ) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Runs the whole case on the database as of one instant. It must not write; writers go on."""
+    """Runs the whole case on the database as of one instant. It must not write; writers go on.
+    Within a unit of work that has begun already, it sees what that one sees."""
 
     async def first_of_all(*args: P.args, **kwargs: P.kwargs) -> R:
         if is_postgres():
@@ -174,6 +188,8 @@ def snapshot(
 
     @functools.wraps(case)
     async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        if _after_commit.get() is not None:
+            return await case(*args, **kwargs)
         token = sqlite.reading.set(True)
         try:
             return await unit_of_work(first_of_all)(*args, **kwargs)
@@ -204,6 +220,15 @@ async def trust_indexes(*, sort: bool = False, in_order: bool = False) -> None:
 
 
 async def _transaction(work: Callable[[], Awaitable[R]]) -> R:
+    before = _savepoint.get()
+    _savepoint.set(asyncio.Lock())
+    if before is None:
+        return await _committed(work)
+    async with before:  # of two savepoints at once, the end of one would be the end of both
+        return await _committed(work)
+
+
+async def _committed(work: Callable[[], Awaitable[R]]) -> R:
     outer = _after_commit.get()
     callbacks: list[Callable[[], None]] = []
     _after_commit.set(callbacks)
@@ -214,6 +239,7 @@ async def _transaction(work: Callable[[], Awaitable[R]]) -> R:
         outer.extend(callbacks)
         return result
     _after_commit.set(None)  # what a callback starts begins anew
+    _savepoint.set(None)
     for callback in callbacks:
         callback()
     return result
@@ -278,10 +304,14 @@ async def rows(sql: str, *values: Any) -> list[dict[str, Any]]:
 
 
 async def firsts(sql: str, *values: Any) -> list[Any]:
-    """The first column of each row of one SELECT."""
+    """The first column of each row of one SELECT.
+
+    Outside of a unit of work it waits for no writer, on SQLite either."""
     connection = client()
-    text = sql if connection.capabilities.dialect == "postgres" else _in_sqlite(sql)
-    _, found = await connection.execute_query(text, [*values])
+    if isinstance(connection, sqlite.Client):
+        found = await connection.read(_in_sqlite(sql), values)
+    else:
+        _, found = await connection.execute_query(_dialect(sql), [*values])
     return [row[0] for row in found]
 
 
@@ -357,6 +387,17 @@ def json_object(columns: Mapping[str, str]) -> str:
     return f"jsonb_build_object({pairs})" if is_postgres() else f"json_object({pairs})"
 
 
+def listed(number: int) -> str:
+    """SQL for being one of a list that is a value of the statement, whose text is the same for a
+    list of any length then; see `as_list`."""
+    return f"= ANY(${number})" if is_postgres() else f"IN (SELECT value FROM json_each(${number}))"
+
+
+def as_list(values: Collection[int] | Collection[str]) -> Any:
+    """The list as the value that `listed` wants."""
+    return [*values] if is_postgres() else json.dumps([*values])
+
+
 def among(found: str) -> str:
     """SQL for being one of what the SELECT finds, which is found first, and each looked up in an
     index then: PostgreSQL expects ten values of a list, and of a SELECT whatever it guesses."""
@@ -364,30 +405,52 @@ def among(found: str) -> str:
 
 
 def json_list(columns: Sequence[str]) -> str:
-    """SQL for a JSON list of these columns."""
+    """SQL for the text of a JSON list of these columns."""
     listed = ", ".join(columns)
-    return f"json_build_array({listed})" if is_postgres() else f"json_array({listed})"
+    return f"json_build_array({listed})::text" if is_postgres() else f"json_array({listed})"
 
 
-def gathered(
-    columns: Sequence[str], source: str, column: str, page: tuple[str, str]
+def json_text(column: str) -> str:
+    """SQL for a column as the text of its JSON: `null` where it is null."""
+    return (
+        f"COALESCE(to_json({column})::text, 'null')" if is_postgres() else f"json_quote({column})"
+    )
+
+
+def joined(text: str, separator: str, order_by: str) -> str:
+    """SQL for a text, in bytes of UTF-8, of all rows that a SELECT finds joined together, or null
+    where it finds none.
+
+    One row instead of many lets go of Python once, not for each: while SQLite finds the next page,
+    this one is finished. It joins rows as it finds them, so they have to come in order.
+    """
+    if is_postgres():
+        return f"convert_to(string_agg({text}, '{separator}' ORDER BY {order_by}), 'UTF8')"
+    return f"CAST(group_concat({text}, '{separator}') AS BLOB)"
+
+
+def gathered(  # noqa: PLR0917 - all that such a list is made of
+    name: str, text: str, source: str, column: str, page: tuple[str, str], order_by: str
 ) -> tuple[str, str]:
-    """SQL for a JSON list, null where it is empty, of what belongs to each row of a page, each as a
-    list of these columns: of the rows of `source` whose `column` is the one of the page, which is
-    named by its table and its own column. And what has to be joined to the page for it.
+    """SQL for a text of what belongs to each row of a page, with commas between: one for each of
+    the rows of `source` whose `column` is the one of the page, which is named by its table and its
+    own column, by code points of `order_by`. And what has to be joined to the page for it, under
+    this name.
 
     PostgreSQL gathers for the whole page at once: looked up row by row, this would cost it more
     than all the rest. SQLite looks up by key within the process.
     """
     table, key = page
     if is_postgres():
-        return "gathered.rows", (
-            f" LEFT JOIN (SELECT {column} AS page_key, json_agg({json_list(columns)}) AS rows "
-            f"FROM {source} WHERE {column} IN (SELECT {key} FROM {table}) GROUP BY {column}"
-            f") AS gathered ON gathered.page_key = {table}.{key}"
+        together = f"string_agg({text}, ',' ORDER BY {order_by} COLLATE \"C\")"
+        return f"COALESCE({name}.texts, '')", (
+            f" LEFT JOIN (SELECT {column} AS page_key, {together} AS texts FROM {source} "
+            f"WHERE {column} IN (SELECT {key} FROM {table}) GROUP BY {column}"
+            f") AS {name} ON {name}.page_key = {table}.{key}"
         )
-    looked_up = f"SELECT json_group_array({json_list(columns)}) FROM {source}"
-    return f"({looked_up} WHERE {column} = {table}.{key})", ""
+    looked_up = f"SELECT {text} AS text FROM {source} WHERE {column} = {table}.{key}"
+    together = f"SELECT group_concat(text, ',') FROM ({looked_up} ORDER BY {order_by})"
+    return f"COALESCE(({together}), '')", ""
 
 
 async def ready() -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar
 
+_CONTROLS = re.compile("[\x00-\x1f\x7f]")
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -44,6 +45,15 @@ class NotFound(Mistake):
     code = "NOT_FOUND"
 
 
+class KeyReused(Mistake):
+    """An idempotency key that came before, with another input."""
+
+    code = "IDEMPOTENCY_CONFLICT"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key came with another request; make a new key.")
+
+
 def text(value: str, *field: str, most: int) -> str:
     """The text without outer blanks; raises `Required` when empty, `TooLong` above `most`
     characters, `Invalid` with a control character or half a surrogate pair."""
@@ -52,7 +62,7 @@ def text(value: str, *field: str, most: int) -> str:
         raise Required("This must not be empty.", *field)
     if len(value) > most:
         raise TooLong(f"This has {len(value)} characters; at most {most} are stored.", *field)
-    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+    if _CONTROLS.search(value):
         raise Invalid("This must not contain control characters.", *field)
     if not storable(value):
         raise Invalid("This must be whole Unicode characters.", *field)

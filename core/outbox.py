@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from tortoise import fields
 from tortoise.models import Model
 
-from core import database
+from core import bulk, database
 
 BATCH = 100
 LEASE = timedelta(seconds=30)
@@ -41,6 +41,9 @@ class OutboxMessage(Model):
 
     class Meta:
         table = "outbox"
+
+
+_NEW = ("topic", "subject_id", "lane", "available_at", "attempts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +78,14 @@ async def put(topic: str, subjects: Sequence[tuple[int, str]], now: datetime) ->
     """Adds work on each (subject, lane) to the running unit of work; rings after its commit."""
     if not subjects:
         return
-    database.after_commit(lambda: _ring(topic, messages[0].id or 0))
-    messages = [
-        OutboxMessage(topic=topic, subject_id=subject, lane=lane, available_at=now)
-        for subject, lane in subjects
-    ]
-    if len(messages) == 1:
-        await messages[0].save()
+    written: list[int] = []
+    # First, since it refuses whoever is in no unit of work.
+    database.after_commit(lambda: _ring(topic, next(iter(written), 0)))
+    rows = [(topic, subject, lane, now, 0) for subject, lane in subjects]
+    if len(rows) == 1:
+        written.append(await bulk.insert_one(OutboxMessage, _NEW, rows[0]))
     else:
-        await OutboxMessage.bulk_create(messages)
+        await bulk.insert(OutboxMessage, _NEW, rows)
 
 
 def ring(topic: str, message_id: int) -> None:
@@ -116,8 +118,12 @@ _DUE_FRESH = _DUE.format(which="attempts = 0", limit="{most}")
 # Repeats the conditions: a row may have been settled since it was looked up.
 _LEASE = """
 UPDATE outbox SET lease = $1, attempts = attempts + 1, available_at = $2
-WHERE id IN ({ids}) AND done_at IS NULL AND dead_at IS NULL AND available_at <= $3
+WHERE id {listed} AND done_at IS NULL AND dead_at IS NULL AND available_at <= $3
 RETURNING id, subject_id, attempts
+"""
+_DONE = """
+UPDATE outbox SET done_at = $1
+WHERE id {listed} AND lease = $3 AND done_at IS NULL AND dead_at IS NULL
 """
 
 
@@ -134,8 +140,9 @@ async def claim(topic: str, now: datetime, *, most: int = BATCH) -> Sequence[Cla
     if not due:
         return []
     lease = secrets.token_hex(16)
-    ids = ", ".join(str(row["id"]) for row in due)
-    leased = await database.rows(_LEASE.format(ids=ids), lease, now + LEASE, now)
+    ids = database.as_list([row["id"] for row in due])
+    take = _LEASE.format(listed=database.listed(4))
+    leased = await database.rows(take, lease, now + LEASE, now, ids)
     claims = [Claim(row["id"], topic, row["subject_id"], row["attempts"], lease) for row in leased]
     return sorted(claims, key=lambda each: each.id)
 
@@ -153,12 +160,9 @@ async def settle(claims: Sequence[Claim], now: datetime) -> None:
 
     Raises `LeaseLost` when one of them is no longer this worker's.
     """
-    settled = await OutboxMessage.filter(
-        id__in=[each.id for each in claims],
-        lease=claims[0].lease,
-        done_at__isnull=True,
-        dead_at__isnull=True,
-    ).update(done_at=now)
+    ids = database.as_list([each.id for each in claims])
+    done = _DONE.format(listed=database.listed(2))
+    settled = await database.execute(done, now, ids, claims[0].lease)
     if settled != len(claims):
         raise LeaseLost(f"{len(claims) - settled} of {len(claims)} messages were taken over")
 

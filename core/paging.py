@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
+import orjson
 from tortoise.expressions import Q
 from tortoise.models import Model
 from tortoise.queryset import QuerySet
@@ -200,7 +201,7 @@ def decode(name: str, cursor: str, kinds: Sequence[type]) -> Sequence[Any]:
         text, check = checked[:-4], checked[-4:]
         if zlib.crc32(text).to_bytes(4) != check or _text(checked) != cursor:
             raise BadPage("this cursor is damaged")
-        made_for, *packed = json.loads(text)
+        made_for, *packed = orjson.loads(text)
         values = [_unpacked(value) for value in packed]
     except UNREADABLE as error:
         raise BadPage("this is not a cursor that this server gave out") from error

@@ -336,6 +336,33 @@ async def test_inner_unit_of_work_that_fails_takes_only_its_own_writes_back(open
     assert await seen(opened) == [1, 3]
 
 
+async def test_inner_units_of_work_beside_each_other_take_turns_and_reads_go_between(
+    opened: str,
+) -> None:
+    @database.unit_of_work
+    async def inner(number: int) -> None:
+        await write(number)
+        await asyncio.sleep(0)
+        await write(number + 10)
+        if number % 2:
+            raise Refused
+
+    @database.snapshot
+    async def look() -> int:
+        return len(await database.rows("SELECT id FROM outbox"))
+
+    @database.unit_of_work
+    async def outer() -> list[Any]:
+        await write(0)
+        inside = [inner(number) for number in range(1, 6)]
+        return await asyncio.gather(*inside, *(look() for _ in range(6)), return_exceptions=True)
+
+    found = await outer()
+    assert [type(each) for each in found[:5]] == [Refused, type(None)] * 2 + [Refused]
+    assert all(isinstance(each, int) for each in found[5:]), found
+    assert sorted(await seen(opened)) == [0, 2, 4, 12, 14]
+
+
 async def test_callback_of_an_inner_unit_of_work_waits_for_the_outer_commit(opened: str) -> None:
     told: list[list[int]] = []
 
