@@ -353,6 +353,7 @@ async def compare(url: str, contents: int, rounds: int, seconds: float) -> None:
     environment = {
         "WELLSPRING_PORT": str(mine),
         "WELLSPRING_SECRET": uuid.uuid4().hex,
+        "WELLSPRING_RATE_LIMIT": "0",
         "WELLSPRING_DATABASE_URL": url,
     }
     words = ["bench/listing.py", "--bare", url, str(theirs)]
@@ -367,7 +368,8 @@ async def compare(url: str, contents: int, rounds: int, seconds: float) -> None:
         running(words, theirs, {"PYTHONPATH": str(ROOT)}),
     ):
         at = next(before)
-        pages = [plain(await once(port, write(at))) for port, write in [*sides.values()][:2]]
+        answers = [await once(port, write(at)) for port, write in [*sides.values()][:2]]
+        pages = [plain(each["data"]) for each in answers]
         assert pages[0] == pages[1], "the two sides answer differently"
         rates: dict[str, list[float]] = {name: [] for name in sides}
         for number in range(rounds + 1):

@@ -51,13 +51,13 @@ def row(said: object) -> Mapping[str, Any]:
     if not isinstance(said, Mapping) or not isinstance(said.get("path"), str):
         raise Invalid("An article is an object with a path.")
     chinese = "body_markdown" in said
-    return {
+    covers = {"coverUrl": _cover(said["cover"])} if "cover" in said else {}
+    return covers | {
         "slug": _slug(said["path"]),
         "locale": "zh-CN" if chinese else "en",
         "title": said.get("title"),
         "summary": said.get("description" if chinese else "summary"),
         "body": said.get("body_markdown" if chinese else "body"),
-        "coverUrl": _cover(said.get("cover")),
         "tags": _tags([*_list(said, "categories"), *_list(said, "tags")]),
         "publishedAt": said.get("published_at" if chinese else "published_on"),
         "status": "PUBLISHED",

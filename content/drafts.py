@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypedDict
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 from content import rendering, tagging
@@ -18,7 +18,7 @@ from content.models import (
     VersionMedia,
     VersionTag,
 )
-from core import database
+from core import bulk
 from core.errors import Invalid, Required, TooLong, storable, text
 from members.models import Tier
 
@@ -29,6 +29,11 @@ SHARE_TEXT_CHARACTERS = 2_000
 URL_CHARACTERS = 2_000
 TIER_CHARACTERS = 40
 MOST_MEDIA = 100
+_COLUMNS = (
+    *("content_id", "version", "title", "summary", "body", "body_html"),
+    *("cover_url", "share_text", "audience", "min_tier_id"),
+    *("saved_by_id", "saved_at", "updated_at"),
+)
 _LINE_ENDS = re.compile(r"\r\n?")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -76,26 +81,27 @@ async def changed(draft: Draft, given: Given) -> Draft:
     Raises `TagNotFound`, `TierNotFound`, `MediaNotFound`, `LimitExceeded`, and mistakes of form,
     each with the field.
     """
+    said: dict[str, Any] = {}
     if "title" in given:
-        draft = replace(draft, title=text(given["title"], "title", most=TITLE_CHARACTERS))
+        said["title"] = text(given["title"], "title", most=TITLE_CHARACTERS)
     if "summary" in given:
-        draft = replace(draft, summary=prose(given["summary"], "summary", most=SUMMARY_CHARACTERS))
+        said["summary"] = prose(given["summary"], "summary", most=SUMMARY_CHARACTERS)
     if "body" in given:
-        draft = replace(draft, body=prose(given["body"], "body", most=BODY_CHARACTERS))
+        said["body"] = prose(given["body"], "body", most=BODY_CHARACTERS)
     if "cover_url" in given:
-        draft = replace(draft, cover_url=_url(given["cover_url"], "coverUrl"))
+        said["cover_url"] = _url(given["cover_url"], "coverUrl")
     if "share_text" in given:
         words = prose(given["share_text"] or "", "shareText", most=SHARE_TEXT_CHARACTERS)
-        draft = replace(draft, share_text=words or None)
+        said["share_text"] = words or None
     if "audience" in given:
-        draft = replace(draft, audience=given["audience"])
+        said["audience"] = given["audience"]
     if "min_tier" in given:
-        draft = replace(draft, min_tier_id=await _tier(given["min_tier"]))
+        said["min_tier_id"] = await _tier(given["min_tier"])
     if "tags" in given:
-        draft = replace(draft, tags=await tagging.ids_of(given["tags"], "tags"))
+        said["tags"] = await tagging.ids_of(given["tags"], "tags")
     if "media" in given:
-        draft = replace(draft, media=await _media(given["media"]))
-    return draft
+        said["media"] = await _media(given["media"])
+    return replace(draft, **said)
 
 
 def prose(value: str, field: str, *, most: int) -> str:
@@ -175,62 +181,48 @@ async def load(row: ContentVersion) -> Draft:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A draft to be kept as the version of the content that `content.version` names."""
+    """A draft to be kept as this version of the content."""
 
-    content: Content
+    content_id: int
+    version: int
     draft: Draft
 
 
 async def keep(content: Content, draft: Draft, actor_id: int | None, now: datetime) -> None:
-    """Writes the draft as that version; belongs into a unit of work. The body is rendered here and
-    never again."""
-    await keep_all([Kept(content, draft)], actor_id, now)
+    """Writes the draft as the version that `content.version` names; belongs into a unit of work.
+    The body is rendered here and never again."""
+    await keep_all([Kept(content.id, content.version, draft)], actor_id, now)
 
 
 async def keep_all(kept: Sequence[Kept], actor_id: int | None, now: datetime) -> None:
     """The same for many contents at once; no content twice."""
     bodies = await asyncio.to_thread(lambda: [rendering.html(each.draft.body) for each in kept])
-    await ContentVersion.bulk_create(
-        _version(each, html, actor_id, now) for each, html in zip(kept, bodies, strict=True)
-    )
-    ids = await _version_ids([each.content for each in kept])
-    drafts = {ids[each.content.id]: each.draft for each in kept}
-    await database.execute_many(
-        "INSERT INTO version_tag (version_id, tag_id) VALUES ($1, $2)",
+    versions = [
+        (*_version(each, html), actor_id, now, now) for each, html in zip(kept, bodies, strict=True)
+    ]
+    made = await bulk.insert_returning(ContentVersion, _COLUMNS, versions, "id, content_id")
+    ids = {row["content_id"]: row["id"] for row in made}
+    drafts = {ids[each.content_id]: each.draft for each in kept}
+    await bulk.insert(
+        VersionTag,
+        ("version_id", "tag_id"),
         [(version_id, tag_id) for version_id, draft in drafts.items() for tag_id in draft.tags],
     )
-    await VersionMedia.bulk_create(
-        VersionMedia(version_id=version_id, media_id=media_id, place=place)
-        for version_id, draft in drafts.items()
-        for place, media_id in enumerate(draft.media)
+    await bulk.insert(
+        VersionMedia,
+        ("version_id", "media_id", "place"),
+        [
+            (version_id, media_id, place)
+            for version_id, draft in drafts.items()
+            for place, media_id in enumerate(draft.media)
+        ],
     )
 
 
-def _version(kept: Kept, html: str, actor_id: int | None, now: datetime) -> ContentVersion:
+def _version(kept: Kept, html: str) -> Sequence[object]:
+    """What stands in the columns of a version, but for who saves it and when."""
     draft = kept.draft
-    return ContentVersion(
-        content_id=kept.content.id,
-        version=kept.content.version,
-        title=draft.title,
-        summary=draft.summary,
-        body=draft.body,
-        body_html=html,
-        cover_url=draft.cover_url,
-        share_text=draft.share_text,
-        audience=draft.audience,
-        min_tier_id=draft.min_tier_id,
-        saved_by_id=actor_id,
-        saved_at=now,
-        updated_at=now,
+    return (
+        *(kept.content_id, kept.version, draft.title, draft.summary, draft.body, html),
+        *(draft.cover_url, draft.share_text, draft.audience, draft.min_tier_id),
     )
-
-
-async def _version_ids(contents: Sequence[Content]) -> Mapping[int, int]:
-    """The ids of the newest versions, by content."""
-    ids = ", ".join(str(each.id) for each in contents)
-    found = await database.rows(
-        "SELECT v.content_id, v.id FROM content_version v "
-        "JOIN content c ON c.id = v.content_id AND c.version = v.version "
-        f"WHERE c.id IN ({ids})"
-    )
-    return {row["content_id"]: row["id"] for row in found}

@@ -45,7 +45,8 @@ def form(text: str) -> str:
 
     A term (see `terms`) is found in the text exactly if it is a piece of this.
     """
-    return "".join(f" {token}" for token in _TOKEN.findall(fold(text)))
+    tokens = _TOKEN.findall(fold(text))
+    return f" {' '.join(tokens)}" if tokens else ""
 
 
 def terms(query: str) -> Sequence[str]:

@@ -4,19 +4,21 @@ A row is found again by its slug. What is new goes in many at a time; what is th
 compared, and saved as a version where it says something else.
 """
 
-from collections.abc import MutableMapping, Sequence
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from content import drafts, library, lifecycle, rows, shelving, tagging
+from content import drafts, library, lifecycle, planting, rows, shelving
 from content.drafts import Draft, Kept
 from content.errors import DimensionElsewhere, KindElsewhere
-from content.models import Content, ContentSlug, ContentStatus, ContentVersion, Tag, TagSlug
+from content.models import Content, ContentSlug, ContentStatus, ContentVersion
+from content.planting import NewTag, Planned
 from content.rows import Row, TagRow
-from content.tagging import LOCK, NewTag
+from content.tagging import LOCK
 from content.workflow import Action, State
-from core import audit, database, webhooks
+from core import audit, bulk, database, webhooks
 from core.errors import Invalid, Mistake, Required, storable
 from members import identity
 from members.models import Member
@@ -25,6 +27,10 @@ MOST_ROWS = 200  # in one transaction
 EMAIL_CHARACTERS = 254
 ACTION = "contentsImport"
 
+_COLUMNS = (
+    *("slug", "kind", "status", "locale", "version", "published_version"),
+    *("scheduled_at", "published_at", "author_id", "created_at"),
+)
 _DRAFT, _IN_REVIEW, _SCHEDULED, _PUBLISHED, _ARCHIVED = ContentStatus
 
 
@@ -37,6 +43,7 @@ class Outcome(StrEnum):
 
 
 Outcomes = Sequence[Outcome | Mistake]
+Tags = Mapping[str, planting.Known]  # by the slugs that a row says
 
 
 class _Undone(Exception):
@@ -52,7 +59,8 @@ class _New:
     """A content to be begun, and where in its life."""
 
     row: Row
-    draft: Draft
+    draft: Draft  # without tags: of those some may still be planned
+    tags: Tags
     status: ContentStatus
     at: datetime | None  # since when it is published, or for when it is scheduled
 
@@ -63,7 +71,8 @@ class _Known:
 
     actor_id: int | None
     now: datetime
-    tags: MutableMapping[str, Tag] = field(default_factory=dict)
+    tags: MutableMapping[str, planting.Known] = field(default_factory=dict)
+    planned: list[Planned] = field(default_factory=list)  # of the tags, what is to be written
     contents: MutableMapping[str, int] = field(default_factory=dict)
     people: MutableMapping[str, int] = field(default_factory=dict)
     waiting: MutableMapping[str, _New] = field(default_factory=dict)
@@ -117,11 +126,9 @@ async def take(given: Sequence[Row], actor_id: int | None, now: datetime) -> Out
 async def _look_up(given: Sequence[Row], actor_id: int | None, now: datetime) -> _Known:
     tags = {slug for row in given for slug in _slugs(row)}
     emails = {identity.fold_email(row.author) for row in given if row.author}
-    known = _Known(actor_id, now)
-    for slug in await TagSlug.filter(slug__in=tags).select_related("tag"):
-        known.tags[slug.slug] = slug.tag
-    for slug in await ContentSlug.filter(slug__in={row.slug for row in given}):
-        known.contents[slug.slug] = slug.content_id
+    known = _Known(actor_id, now, await planting.find(tags))
+    found = ContentSlug.filter(slug__in={row.slug for row in given})
+    known.contents.update(await found.values_list("slug", "content_id"))
     some = [each for each in emails if storable(each, EMAIL_CHARACTERS)]
     for member in await Member.filter(email_key__in=some):
         known.people[member.email_key or ""] = member.id
@@ -140,12 +147,12 @@ def _lineage(tag: TagRow) -> Sequence[str]:
 async def _one(row: Row, known: _Known) -> Outcome:
     content_id = known.contents.get(row.slug)
     if content_id is not None:
+        await _plant(known)  # what others need, before what this one may take back
         return await _compare(row, content_id, known)
     draft = await drafts.begun(row.given)
     library.locale_of(row.locale)
     status, at = _aim(row, known.now)
-    draft = replace(draft, tags=await _tags(row, known))
-    known.waiting[row.slug] = _New(row, draft, status, at)
+    known.waiting[row.slug] = _New(row, draft, await _tags(row, known), status, at)
     return Outcome.NEW
 
 
@@ -161,35 +168,49 @@ def _aim(row: Row, now: datetime) -> tuple[ContentStatus, datetime | None]:
     return row.status, at
 
 
-async def _tags(row: Row, known: _Known) -> dict[int, str]:
-    """The row's tags, slugs by id; those that are missing are made, all of them or none."""
-    missing = any(slug not in known.tags for slug in _slugs(row))
-    seen = await _make(row, known) if missing else known.tags
-    known.tags.update(seen)
+async def _tags(row: Row, known: _Known) -> Tags:
+    """The row's tags; those that are missing are planned, all of them or none."""
+    if any(tag.slug not in known.tags for tag in row.tags):
+        await _plan(row, known)
     for tag in row.tags:
-        _same_side(tag, seen[tag.slug])
-    return {seen[tag.slug].id: tag.slug for tag in row.tags}
+        _same_side(tag, known.tags[tag.slug])
+    return {tag.slug: known.tags[tag.slug] for tag in row.tags}
 
 
-@database.unit_of_work
-async def _make(row: Row, known: _Known) -> MutableMapping[str, Tag]:
-    seen = dict(known.tags)
+async def _plan(row: Row, known: _Known) -> None:
+    planned: dict[str, Planned] = {}
+    seen = ChainMap[str, planting.Known](planned, known.tags)  # pyright: ignore[reportArgumentType]
     for tag in row.tags:
-        await _ensure(tag, seen, known)
+        await _ensure(tag, planned, seen)
         _same_side(tag, seen[tag.slug])
-    return seen
+    known.tags.update(planned)
+    known.planned.extend(planned.values())
 
 
-async def _ensure(tag: TagRow, seen: MutableMapping[str, Tag], known: _Known) -> None:
+async def _ensure(
+    tag: TagRow, planned: MutableMapping[str, Planned], seen: Mapping[str, planting.Known]
+) -> None:
     if tag.slug in seen:
         return
     if tag.parent:
-        await _ensure(tag.parent, seen, known)
+        await _ensure(tag.parent, planned, seen)
     new = NewTag(rows.needed(tag), tag.slug, tag.name or tag.slug, tag.parent and tag.parent.slug)
-    seen[tag.slug] = await tagging.add(new, known.actor_id, known.now)
+    planned[tag.slug] = await planting.plan(new, seen)
 
 
-def _same_side(tag: TagRow, found: Tag) -> None:
+async def _plant(known: _Known) -> None:
+    """Writes the tags that are planned."""
+    planned = [*known.planned]
+    known.planned.clear()
+    await planting.plant(planned, known.actor_id, known.now)
+
+
+def _carried(draft: Draft, tags: Tags) -> Draft:
+    """The draft with these tags, which are written."""
+    return replace(draft, tags={tag.id: slug for slug, tag in tags.items()})
+
+
+def _same_side(tag: TagRow, found: planting.Known) -> None:
     if tag.dimension not in {None, found.dimension}:
         raise DimensionElsewhere(tag.slug, found.dimension, "tags")
 
@@ -198,52 +219,40 @@ async def _begin(known: _Known) -> None:
     """Writes the new contents that wait, all at once; nothing of them can be refused any more."""
     if not known.waiting:
         return
+    await _plant(known)
     new = {**known.waiting}
     known.waiting.clear()
-    await Content.bulk_create(_content(each, known) for each in new.values())
-    contents = await Content.filter(slug__in=new)
-    await ContentSlug.bulk_create(
-        ContentSlug(slug=content.slug, content_id=content.id) for content in contents
-    )
-    kept = [Kept(content, new[content.slug].draft) for content in contents]
+    begun = [_content(each, known) for each in new.values()]
+    made = await bulk.insert_returning(Content, _COLUMNS, begun, "id, slug")
+    ids = {row["slug"]: row["id"] for row in made}
+    known.contents.update(ids)
+    await bulk.insert(ContentSlug, ("slug", "content_id"), [*ids.items()])
+    kept = [Kept(ids[slug], 1, _carried(of.draft, of.tags)) for slug, of in new.items()]
     await drafts.keep_all(kept, known.actor_id, known.now)
-    await shelving.shelve(*(content.id for content in contents))
-    for content in contents:
-        known.contents[content.slug] = content.id
-        if content.scheduled_at:
-            await lifecycle.fall_due(content.id, content.scheduled_at)
-    shown = [each for each in contents if each.status is _PUBLISHED]
-    await webhooks.emit([lifecycle.published(each) for each in shown], known.now)
-    await _note(contents, known)
+    await shelving.shelve(*ids.values())
+    for slug, of in new.items():
+        if of.status is _SCHEDULED and of.at:
+            await lifecycle.fall_due(ids[slug], of.at)
+    shown = [(slug, of.at) for slug, of in new.items() if of.status is _PUBLISHED]
+    events = [lifecycle.published(ids[slug], slug, 1, at) for slug, at in shown]
+    await webhooks.emit(events, known.now)
+    await _note([(ids[slug], of.status) for slug, of in new.items()], known)
 
 
-def _content(new: _New, known: _Known) -> Content:
-    row, published = new.row, new.status is _PUBLISHED
-    return Content(
-        slug=row.slug,
-        kind=row.kind,
-        status=new.status,
-        locale=row.locale,
-        version=1,
-        published_version=1 if published else None,
-        scheduled_at=new.at if new.status is _SCHEDULED else None,
-        published_at=None if new.status is _SCHEDULED else new.at,
-        author_id=known.people.get(identity.fold_email(row.author)) if row.author else None,
-        created_at=known.now,
+def _content(new: _New, known: _Known) -> Sequence[object]:
+    """What stands in the columns of a new content."""
+    row, waits = new.row, new.status is _SCHEDULED
+    author = known.people.get(identity.fold_email(row.author)) if row.author else None
+    return (
+        *(row.slug, row.kind, new.status, row.locale),
+        *(1, 1 if new.status is _PUBLISHED else None),
+        *(new.at if waits else None, None if waits else new.at, author, known.now),
     )
 
 
-async def _note(contents: Sequence[Content], known: _Known) -> None:
-    for status in ContentStatus:
-        ids = [content.id for content in contents if content.status == status]
-        await audit.note(
-            ACTION,
-            "Content",
-            ids,
-            actor_id=known.actor_id,
-            now=known.now,
-            detail={"version": 1, "to": status},
-        )
+async def _note(begun: Sequence[tuple[int, ContentStatus]], known: _Known) -> None:
+    details = [(content_id, {"version": 1, "to": status}) for content_id, status in begun]
+    await audit.note_each(ACTION, "Content", details, actor_id=known.actor_id, now=known.now)
 
 
 @database.unit_of_work
@@ -254,6 +263,7 @@ async def _compare(row: Row, content_id: int, known: _Known) -> Outcome:
         raise KindElsewhere(content.kind, content.locale)
     before = (content.version, State(content.status, content.pending_status), content.scheduled_at)
     tags = await _tags(row, known)
+    await _plant(known)
     if row.status is _PUBLISHED and await _says(content, content.published_version, row, tags):
         return Outcome.UNCHANGED
     draft = await _draft(content, content.version, row, tags)
@@ -264,14 +274,14 @@ async def _compare(row: Row, content_id: int, known: _Known) -> Outcome:
     return Outcome.UNCHANGED if after == before else Outcome.CHANGED
 
 
-async def _says(content: Content, version: int | None, row: Row, tags: dict[int, str]) -> bool:
+async def _says(content: Content, version: int | None, row: Row, tags: Tags) -> bool:
     return version is not None and await _draft(content, version, row, tags) is None
 
 
-async def _draft(content: Content, version: int, row: Row, tags: dict[int, str]) -> Draft | None:
+async def _draft(content: Content, version: int, row: Row, tags: Tags) -> Draft | None:
     """What the row makes of a version; None where that says it already."""
     old = await drafts.load(await ContentVersion.get(content_id=content.id, version=version))
-    draft = replace(await drafts.changed(old, row.given), tags=tags)
+    draft = _carried(await drafts.changed(old, row.given), tags)
     return None if drafts.same(old, draft) else draft
 
 

@@ -3,16 +3,18 @@
 What a version says never changes, so that its texts are folded once; its tags and their names may.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 from content import folding
-from content.models import TextField
-from core import bigrams, database
+from content.models import TextField, VersionText
+from core import bigrams, bulk, database
 
 BATCH_CONTENTS = 100  # a body may have half a million characters
 BATCH_ROWS = 200
+KEPT_NAMES = 2_000
 
 _SHOWN = "v.version IN (c.version, c.published_version)"
 # The versions of the contents that are shown and not held yet.
@@ -78,8 +80,12 @@ def texts(id: int, title: str, summary: str, body: str) -> Iterable[Row]:
 
 def names(version_id: int, tags: Iterable[str | None]) -> Row:
     """The same of the names of its tags."""
-    form = "".join(folding.form(name) for name in tags if name is not None)
+    form = "".join(_name(name) for name in tags if name is not None)
     return Row(version_id, TextField.TAGS, form)
+
+
+# Few names stand on many contents.
+_name = functools.lru_cache(maxsize=KEPT_NAMES)(folding.form)
 
 
 async def _retag(ids: str) -> None:
@@ -119,13 +125,8 @@ async def put(rows: Sequence[Row]) -> None:
 
 
 async def _put_batch(rows: Sequence[Row]) -> None:
-    numbers = iter(range(1, 3 * len(rows) + 1))
-    places = ", ".join(f"(${next(numbers)}, ${next(numbers)}, ${next(numbers)})" for _ in rows)
-    made = await database.rows(
-        f"INSERT INTO version_text (version_id, field, search) VALUES {places} "
-        "RETURNING id, version_id, field",
-        *(value for row in rows for value in row),
-    )
+    columns = ("version_id", "field", "search")
+    made = await bulk.insert_returning(VersionText, columns, rows, "id, version_id, field")
     if not database.is_postgres():
         ids = {(row["version_id"], row["field"]): row["id"] for row in made}
         await database.execute_many(

@@ -119,20 +119,22 @@ async def move(
     )
     await shelving.shelve(content.id)
     if action in PUBLISHING:
-        await webhooks.emit([published(content)], now)
+        shown = published(content.id, content.slug, content.version, content.published_at)
+        await webhooks.emit([shown], now)
     detail = {"version": content.version, "from": _words(before), "to": _words(after)}
     detail |= {"note": note} if note else {}
     detail |= {"at": at.isoformat()} if at else {}
     await audit.note(name, "Content", [content.id], actor_id=actor_id, now=now, detail=detail)
 
 
-def published(content: Content) -> Event:
-    """What webhooks tell of a content when another version of it is what readers find."""
+def published(content_id: int, slug: str, version: int, at: datetime | None) -> Event:
+    """What webhooks tell of a content when another version of it is what readers find; `at` is
+    when it was published first."""
     data = {
-        "content": webhooks.ref("Content", content.id),
-        "slug": content.slug,
-        "version": content.version,
-        "publishedAt": content.published_at and webhooks.instant(content.published_at),
+        "content": webhooks.ref("Content", content_id),
+        "slug": slug,
+        "version": version,
+        "publishedAt": at and webhooks.instant(at),
     }
     return Event("content.published", data)
 

@@ -1,4 +1,4 @@
-"""Owns the quick way to a page of contents: what is shown of each, in one statement."""
+"""Owns the quick way to a page of contents: the JSON of what is shown of each, in one statement."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -12,28 +12,16 @@ from content import filters, gate, reading, searching
 from content.filters import Order, Statement, Where
 from content.gate import Reader
 from content.models import Audience
+from content.templates import LEFT, Parts, Writer
 from core import database, paging
 from core.paging import Keyset, Window
 
-Row = list[Any]
 KEPT_STATEMENTS = 256
+ROW, TEXT = "\x1e", "\x1d"  # between rows and between their texts: no JSON text holds these
+_LEFT, _ROW, _TEXT = (mark.encode() for mark in (LEFT, ROW, TEXT))
+ACCESS, CURSOR = "a", "c"  # by these letters is finished what is known here
 
-# What may be shown of a content, and where it is: in the page, which holds all of a `Piece`, or in
-# what is joined to it. JSON gives instants as texts; `reading.instant` reads them.
-COLUMNS: Mapping[str, str] = {
-    **{name: f"page.{name}" for name in reading.NAMES},
-    "author_name": "author.display_name",
-    "author_avatar": "author.avatar_url",
-    "tier_code": "tier.code",
-    "tier_name": "tier.name",
-    "tier_rank": "tier.rank",
-}
-MADE = ("access", "cursor", "tags")  # may be shown as well
-TAG = ("slug", "id", "dimension", "name")  # a tag is a list of these; tags go by slug
-_JOINS = {
-    "author.": "LEFT JOIN member AS author ON author.id = page.author_id",
-    "tier.": "LEFT JOIN tier ON tier.id = page.min_tier_id",
-}
+Finish = Callable[[bytes], bytes]  # of JSON in UTF-8, as all texts are
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +37,34 @@ class Asked:
     order: Order | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """What is shown of each content of a page, as JSON: one text of it, or more. Those of its parts
+    that are unfinished are finished by these functions, but for `ACCESS` and `CURSOR`."""
+
+    texts: Sequence[Parts]
+    finish: Mapping[str, Finish]
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A page: of each content what was asked to be shown, in that order, and more behind it."""
+    """A page, by the texts of its rows."""
 
-    rows: Sequence[Row]
+    rows: Sequence[Sequence[bytes]]
     has_next: bool
     has_previous: bool
-    cursor: Callable[[Row], str]  # behind a row
+    finish: Mapping[int, Finish]
+
+    def text(self, number: int) -> bytes:
+        """One of the texts of the template, of all rows, with commas between them; finished."""
+        parts = b",".join([row[number] for row in self.rows]).split(_LEFT)
+        finish = self.finish
+        parts[1::2] = [finish[part[0]](part[1:]) for part in parts[1::2]]
+        return b"".join(parts)
+
+    def cursor(self, row: int) -> bytes:
+        """The cursor behind a row, as JSON; null where the page is empty."""
+        return self.finish[ord(CURSOR)](self.rows[row][-1]) if self.rows else b"null"
 
 
 def able(asked: Asked) -> bool:
@@ -64,39 +72,45 @@ def able(asked: Asked) -> bool:
     return searching.query(asked.where.search) is None
 
 
-async def page(asked: Asked, shown: Sequence[str]) -> Listed:
-    """The same page as that of `reading.contents`, of a list that is `able`, in one statement,
-    showing these of `COLUMNS` and `MADE`. Raises `paging.BadPage`."""
+async def page(asked: Asked, template: Template) -> Listed:
+    """The same page as that of `reading.contents`, of a list that is `able`, in one statement.
+
+    Raises `paging.BadPage`.
+    """
     order = asked.order or filters.usual(asked.where)
     postgres = database.is_postgres()
     keyset = _keyset(postgres, asked.reader, asked.where, order)
     window = keyset.window(asked.first, asked.after, asked.last, asked.before)
-    shape = replace(window, after=_some(window.after), before=_some(window.before))
-    sql, values = _prepared(postgres, asked.reader, asked.where, order, shape, tuple(shown))
-    found = await database.firsts(sql, *values, *(window.after or ()), *(window.before or ()))
-    rows, has_next, has_previous = keyset.cut(window, [orjson.loads(each) for each in found])
-    cursor = _cursor(keyset, len(shown))
-    if "access" in shown:
-        at = shown.index("access")
-        for row in rows:
-            audience, min_tier_id = row[at]
-            row[at] = gate.access(asked.reader, Audience(audience), min_tier_id)
-    if "cursor" in shown:
-        at = shown.index("cursor")
-        for row in rows:
-            row[at] = cursor(row)
-    return Listed(rows, has_next, has_previous, cursor)
+    shape = Window(window.size, window.backwards, _some(window.after), _some(window.before))
+    sql, values = _prepared(postgres, asked.reader, asked.where, order, shape, template)
+    [found] = await database.firsts(sql, *values, *(window.after or ()), *(window.before or ()))
+    rows = [row.split(_TEXT) for row in found.split(_ROW)] if found else []
+    rows, has_next, has_previous = keyset.cut(window, rows)
+    finish = {**template.finish, ACCESS: _access(asked.reader), CURSOR: _cursor(keyset)}
+    by_letter = {ord(letter): each for letter, each in finish.items()}
+    return Listed(rows, has_next, has_previous, by_letter)
 
 
-def _cursor(keyset: Keyset, start: int) -> Callable[[Row], str]:
-    """What makes the cursor behind a row, of its values from `start` on."""
+def _access(reader: Reader) -> Finish:
+    """What says whether the reader may read the body of what is gated like this."""
 
-    def cursor(row: Row) -> str:
-        values = zip(row[start:], keyset.kinds, strict=True)
-        return paging.encode(
-            keyset.name,
-            [reading.instant(value) if kind is datetime else value for value, kind in values],
-        )
+    @functools.cache
+    def access(gated: bytes) -> bytes:
+        audience, min_tier_id = orjson.loads(gated)
+        return orjson.dumps(gate.access(reader, Audience(audience), min_tier_id))
+
+    return access
+
+
+def _cursor(keyset: Keyset) -> Finish:
+    """What makes the cursor behind a row of its place."""
+
+    def cursor(place: bytes) -> bytes:
+        values = [
+            reading.instant(value) if kind is datetime else value
+            for value, kind in zip(orjson.loads(place), keyset.kinds, strict=True)
+        ]
+        return orjson.dumps(paging.encode(keyset.name, values))
 
     return cursor
 
@@ -115,12 +129,12 @@ def _keyset(postgres: bool, reader: Reader, where: Where, order: Order) -> Keyse
 
 @functools.lru_cache(maxsize=KEPT_STATEMENTS)
 def _prepared(  # noqa: PLR0917 - all that the words depend on
-    postgres: bool, reader: Reader, where: Where, order: Order, shape: Window, shown: Sequence[str]
+    postgres: bool, reader: Reader, where: Where, order: Order, shape: Window, template: Template
 ) -> tuple[str, Sequence[Any]]:
     """The statement, and its values before those of the window.
 
-    It reads the page as `reading.contents` does; each row is one JSON list of what is shown and,
-    behind it, the values that its cursor is made of.
+    It reads the page as `reading.contents` does and gives one text: for each row those of the
+    template and, behind them, a JSON list of the values that its cursor is made of.
     """
     keyset = _keyset(postgres, reader, where, order)
     marks = Statement()
@@ -128,45 +142,15 @@ def _prepared(  # noqa: PLR0917 - all that the words depend on
     narrowed = filters.conditions(reader, where, marks)
     values = (*marks.values,)
     conditions = [narrowed, *keyset.conditions(shape, marks.mark)]
-    places = [f"place_{number}" for number in range(len(keyset.columns))]
-    placed = [f"{column} AS {place}" for column, place in zip(keyset.columns, places, strict=True)]
-    columns = [_column(name, reader) for name in shown] + [f"page.{each}" for each in places]
+    placed = [f"{column} AS place_{number}" for number, column in enumerate(keyset.columns)]
+    places = [f"page.place_{number}" for number in range(len(keyset.columns))]
+    writer = Writer.of(reader, places)
+    row = f" || '{TEXT}' || ".join([*map(writer.text, template.texts), database.json_list(places)])
+    order_by = replace(keyset, columns=places).order_by(shape)
     sql = (
         f"WITH page AS (SELECT {reading.COLUMNS}, {', '.join(placed)} FROM {source} "
         f"WHERE {' AND '.join(conditions)} ORDER BY {keyset.order_by(shape)} "
-        f"LIMIT {shape.size + 1}) SELECT {database.json_list(columns)} AS shown "
-        f"FROM page{_joined(shown)} ORDER BY {replace(keyset, columns=places).order_by(shape)}"
+        f"LIMIT {shape.size + 1}) "
+        f"SELECT {database.joined(row, ROW, order_by)} AS shown FROM page{writer.joins()}"
     )
     return sql, values
-
-
-def _column(name: str, reader: Reader) -> str:
-    if name == "tags":
-        return _tags()[0]
-    if name == "access":
-        return database.json_list(["page.audience", "page.min_tier_id"])
-    hidden = name in reading.OF_EDITORS and not reader.editor
-    return "NULL" if hidden or name == "cursor" else COLUMNS[name]
-
-
-def _joined(shown: Sequence[str]) -> str:
-    """What has to be joined to the page to show these."""
-    columns = [COLUMNS.get(name, "") for name in shown]
-    joins = [
-        f" {join}"
-        for table, join in _JOINS.items()
-        if any(column.startswith(table) for column in columns)
-    ]
-    if "tags" in shown:
-        joins.append(_tags()[1])
-    return "".join(joins)
-
-
-def _tags() -> tuple[str, str]:
-    """SQL for the tags of a row of the page, and what has to be joined for it."""
-    return database.gathered(
-        [f"tag.{name}" for name in TAG],
-        "version_tag vt JOIN tag ON tag.id = vt.tag_id",
-        "vt.version_id",
-        ("page", "version_id"),
-    )

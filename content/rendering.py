@@ -29,12 +29,17 @@ _MORE, _HOW = _options()
 
 def html(markdown: str) -> str:
     """The text rendered as CommonMark with tables, then sanitised once more by another hand."""
-    text = _RAW.sub(rf"\1{_HELD}", markdown)
+    text = _RAW.sub(rf"\1{_HELD}", markdown) if "<" in markdown else markdown
     rendered = comrak.render_markdown(text, _MORE, None, _HOW).replace(_HELD, "&lt;")
-    rendered = re.sub("</?sub>", "~", rendered)
-    if _depth(rendered) > DEEPEST:
+    rendered = rendered.replace("<sub>", "~").replace("</sub>", "~")
+    if _begun(rendered) > DEEPEST and _depth(rendered) > DEEPEST:
         rendered = f"<pre>{escape(markdown)}</pre>"
     return nh3.clean(rendered, link_rel=None)
+
+
+def _begun(rendered: str) -> int:
+    """How many elements there are: with few, none stands deep, which is told far sooner."""
+    return rendered.count("<") - rendered.count("</")
 
 
 def _depth(rendered: str) -> int:

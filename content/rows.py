@@ -10,7 +10,8 @@ from content import slugs
 from content.drafts import Given
 from content.errors import LimitExceeded
 from content.models import Audience, ContentKind, ContentStatus, Dimension
-from content.tagging import DEEPEST_TREE, MOST_TAGS
+from content.planting import DEEPEST_TREE
+from content.tagging import MOST_TAGS
 from core.errors import Invalid, Required
 
 E = TypeVar("E", bound=StrEnum)
@@ -47,20 +48,22 @@ class Row:
 
 
 def read(said: object) -> Row:
-    """The row that such an object of JSON says; what is missing has its default.
+    """The row that such an object of JSON says; what is missing has its default, or is left out of
+    what it gives.
 
     Raises `Required`, `TooLong`, `LimitExceeded` and `Invalid` with the field.
     """
     if not isinstance(said, Mapping):
         raise Invalid("A row is an object with a slug and a title.")
     _only(said, FIELDS)
-    given: Given = {
-        "title": _text(said, "title") or "",
-        "summary": _text(said, "summary") or "",
-        "body": _text(said, "body") or "",
-        "cover_url": _text(said, "coverUrl") or None,
-    }
-    # What an older file does not speak of stays as it is: no gate opens by an import.
+    given: Given = {"title": _text(said, "title") or ""}
+    # What a row does not speak of stays as it is: no text is lost and no gate opens by an import.
+    if "summary" in said:
+        given["summary"] = _text(said, "summary") or ""
+    if "body" in said:
+        given["body"] = _text(said, "body") or ""
+    if "coverUrl" in said:
+        given["cover_url"] = _text(said, "coverUrl") or None
     if "shareText" in said:
         given["share_text"] = _text(said, "shareText") or None
     if "audience" in said:

@@ -2,6 +2,8 @@
 of the tag trees (`TagAncestor`), and what contents are listed by. Whatever is shelved is indexed by
 text (`VersionText`) too."""
 
+from collections.abc import Collection
+
 from content import indexing
 from content.models import BITS, Audience, ContentStatus
 from core import database
@@ -16,6 +18,14 @@ WITH RECURSIVE up (tag_id, ancestor_id) AS (
     WHERE tag.parent_id IS NOT NULL
 )
 SELECT tag_id, ancestor_id FROM up
+"""
+# Of tags whose parents stand in it already.
+_GROW = """
+INSERT INTO tag_ancestor (tag_id, ancestor_id)
+SELECT id, id FROM tag WHERE id IN ({ids})
+UNION ALL
+SELECT t.id, above.ancestor_id FROM tag t JOIN tag_ancestor above ON above.tag_id = t.parent_id
+WHERE t.id IN ({ids})
 """
 _SHELVE = f"""
 INSERT INTO content_tag (content_id, tag_id, readers, editors, published, staff)
@@ -87,19 +97,11 @@ async def rename(tag_id: int) -> None:
     await indexing.refresh(_NAMED, tag_id)
 
 
-async def grow(tag_id: int, parent_id: int | None) -> None:
-    """Adds a new tag, with nothing below it yet, to the closure."""
-    await database.execute(
-        "INSERT INTO tag_ancestor (tag_id, ancestor_id) SELECT id, id FROM tag WHERE id = $1",
-        tag_id,
-    )
-    if parent_id is not None:
-        await database.execute(
-            "INSERT INTO tag_ancestor (tag_id, ancestor_id) "
-            "SELECT CAST($1 AS BIGINT), ancestor_id FROM tag_ancestor WHERE tag_id = $2",
-            tag_id,
-            parent_id,
-        )
+async def grow(tag_ids: Collection[int]) -> None:
+    """Adds new tags of one level, with nothing below them yet, to the closure."""
+    if tag_ids:
+        ids = ", ".join(map(str, tag_ids))
+        await database.execute(_GROW.format(ids=ids))
 
 
 async def regrow() -> None:

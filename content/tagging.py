@@ -4,13 +4,10 @@ Everything here acts at once, also on what is published.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
-from tortoise.exceptions import IntegrityError
-
-from content import shelving, slugs
+from content import planting, shelving, slugs
 from content.errors import (
     ContentNotFound,
     LimitExceeded,
@@ -28,12 +25,11 @@ from content.models import (
     TagSlug,
     VersionTag,
 )
+from content.planting import DEEPEST_TREE, NAME_CHARACTERS, NewTag
 from core import audit, database
 from core.errors import Invalid, storable, text
 
 LOCK = "library"  # everything that writes the library takes turns
-NAME_CHARACTERS = 100
-DEEPEST_TREE = 10
 MOST_TAGS = 100  # on one content, and in one call
 MOST_CONTENTS = 100  # in one call
 
@@ -51,16 +47,6 @@ WHERE c.id IN ({ids})
 """
 
 
-@dataclass(frozen=True, slots=True)
-class NewTag:
-    """A tag to be made; `parent` is a slug."""
-
-    dimension: Dimension
-    slug: str
-    name: str
-    parent: str | None = None
-
-
 class TagChanges(TypedDict, total=False):
     """What is changed about a tag; what is missing stays. A parent of None makes it a root."""
 
@@ -71,34 +57,14 @@ class TagChanges(TypedDict, total=False):
 
 @database.unit_of_work
 async def create(new: NewTag, actor_id: int, now: datetime) -> Tag:
-    """Makes a tag; raises `SlugTaken`, `TagNotFound` or `ParentElsewhere` for its parent, and
-    mistakes of form with the field."""
+    """Makes a tag; raises `SlugTaken` and what `planting.plan` raises."""
     await database.lock(LOCK)
-    return await add(new, actor_id, now)
-
-
-async def add(new: NewTag, actor_id: int | None, now: datetime) -> Tag:
-    """The same in a running unit of work that holds the lock."""
-    slug = slugs.checked(new.slug, "slug")
-    name = text(new.name, "name", most=NAME_CHARACTERS)
-    parent = None if new.parent is None else await _parent(new.parent, new.dimension)
-    tag = Tag(
-        dimension=new.dimension,
-        slug=slug,
-        name=name,
-        name_key=name.casefold(),
-        parent_id=parent and parent.id,
-    )
-    try:
-        await tag.save()
-    except IntegrityError as error:
-        raise SlugTaken(slug, "slug") from error
-    await _take(tag, slug, "slug")
-    await shelving.grow(tag.id, tag.parent_id)
-    await _check_depth(tag.id)
-    detail = {"slug": slug, "name": name, "parent": parent and parent.slug}
-    await audit.note("tagCreate", "Tag", [tag.id], actor_id=actor_id, now=now, detail=detail)
-    return tag
+    known = await planting.find(map(slugs.fold, [new.slug, new.parent or ""]))
+    planned = await planting.plan(new, known)
+    if planned.slug in known:
+        raise SlugTaken(planned.slug, "slug")
+    await planting.plant([planned], actor_id, now)
+    return await Tag.get(id=planned.id)
 
 
 @database.unit_of_work
@@ -285,12 +251,10 @@ async def _take(tag: Tag, slug: str, field: str) -> None:
         raise SlugTaken(slug, field)
 
 
-async def _check_depth(tag_id: int | None = None) -> None:
-    """Raises `Invalid` where a tag (this one, or any) stands deeper than ten levels."""
+async def _check_depth() -> None:
+    """Raises `Invalid` where any tag stands deeper than ten levels."""
     deepest = await database.rows(
-        "SELECT COUNT(*) AS n FROM tag_ancestor WHERE CAST($1 AS BIGINT) IN (0, tag_id) "
-        "GROUP BY tag_id ORDER BY n DESC LIMIT 1",
-        tag_id or 0,
+        "SELECT COUNT(*) AS n FROM tag_ancestor GROUP BY tag_id ORDER BY n DESC LIMIT 1"
     )
     if deepest and deepest[0]["n"] > DEEPEST_TREE:
         raise Invalid(f"Tags stand at most {DEEPEST_TREE} levels deep.", "parent")

@@ -8,8 +8,14 @@ from typing import Any
 
 import pytest
 
-from content import exporting, import_jobs, importing, lifecycle, rows
-from content.errors import DimensionElsewhere, InvalidTransition, KindElsewhere, TierNotFound
+from content import exporting, import_jobs, importing, lifecycle, rows, tagging
+from content.errors import (
+    DimensionElsewhere,
+    InvalidTransition,
+    KindElsewhere,
+    ParentElsewhere,
+    TierNotFound,
+)
 from content.importing import Outcome
 from content.models import (
     Audience,
@@ -20,11 +26,12 @@ from content.models import (
     Tag,
     TagSlug,
 )
-from core import database, outbox
+from core import audit, database, outbox
 from core.errors import Invalid, Mistake, Required, TooLong
 from core.jobs import Job, JobItem, JobStatus
 from members.models import Role
 from tests import factories
+from tests.content import test_tagging
 from tests.factories import NOW
 
 NEW, CHANGED, UNCHANGED = Outcome
@@ -173,6 +180,71 @@ async def test_a_refused_row_leaves_nothing_and_its_neighbours_land(opened: str)
     assert await ContentVersion.all().count() == 2
 
 
+def _chain(levels: int) -> dict[str, Any]:
+    """A tag that stands as deep as that, with all above it."""
+    tag = {"dimension": "PRODUCT", "slug": "level-1", "name": "1"}
+    for level in range(2, levels + 1):
+        tag = {"dimension": "PRODUCT", "slug": f"level-{level}", "name": "x", "parent": tag}
+    return tag
+
+
+async def test_tags_of_one_batch_stand_below_each_other_and_below_older_ones(opened: str) -> None:
+    cup = {"dimension": "PRODUCT", "slug": "Cup", "name": "Cup", "parent": "level-3"}
+    deep = {"dimension": "PRODUCT", "slug": "deep", "name": "Deep", "parent": "level-10"}
+    assert await bring(said("old", tags=[_chain(3)])) == [NEW]
+    assert await bring(
+        said("a", tags=[cup, {**cup, "slug": "lid", "parent": "cup"}]),
+        said("b", tags=[{"dimension": "PRODUCT", "slug": "saucer", "parent": cup}]),
+        said("c", tags=[_chain(10)]),
+        said("d", tags=[{**cup, "slug": "spoon"}, deep]),
+        said("old", title="Changed", tags=[{**cup, "slug": "bowl"}]),
+        said("old", title="Refused", tags=[{**cup, "slug": "fork"}, deep]),
+        said("e", tags=["level-10", "bowl", {**cup, "slug": "level-1", "dimension": "PRODUCT"}]),
+    ) == [NEW, NEW, NEW, Invalid, CHANGED, Invalid, NEW]
+    await test_tagging.consistent()
+    above = {
+        slug: await database.firsts(
+            "SELECT a.slug FROM tag t JOIN tag_ancestor up ON up.tag_id = t.id "
+            "JOIN tag a ON a.id = up.ancestor_id WHERE t.slug = $1 AND a.id <> t.id "
+            "ORDER BY a.slug",
+            slug,
+        )
+        for slug in ("lid", "saucer", "bowl", "level-4")
+    }
+    low = ["level-1", "level-2", "level-3"]
+    assert above == {"lid": ["cup", *low], "saucer": ["cup", *low], "bowl": low, "level-4": low}
+    assert not await TagSlug.filter(slug__in=["spoon", "fork", "deep"]).exists()
+    trail = await audit.AuditEntry.filter(action="tagCreate").order_by("id")
+    cup_id = (await Tag.get(slug="cup")).id
+    told = {entry.detail["slug"]: entry.detail for entry in trail}
+    assert [entry.detail for entry in trail if entry.subject_id == cup_id] == [told["cup"]]
+    assert told["lid"] == {"slug": "lid", "name": "Cup", "parent": "cup"}
+    assert told.keys() == {tag.slug for tag in await Tag.all()}
+
+
+async def test_a_parent_of_another_side_is_refused_in_one_batch(opened: str) -> None:
+    wrong = {"dimension": "USER", "slug": "wish", "name": "Wish", "parent": "tea"}
+    assert await bring(
+        said("a", tags=[TEA]), said("b", tags=[wrong]), said("c", tags=["wish"])
+    ) == [
+        NEW,
+        ParentElsewhere,
+        Required,
+    ]
+    assert await Tag.all().count() == 1
+
+
+async def test_an_old_slug_of_a_tag_finds_it(opened: str) -> None:
+    ed = (await factories.person("ed", Role.EDITOR)).member.id
+    await factories.tag("char")
+    await tagging.update("char", {"slug": "tea"}, ed, NOW)
+    below = {"dimension": "PRODUCT", "slug": "green", "name": "Green", "parent": "char"}
+    assert await bring(said(tags=["char", "tea", below])) == [NEW]
+    assert await database.firsts("SELECT slug FROM tag ORDER BY id") == ["tea", "green"]
+    detail = (await audit.AuditEntry.filter(action="tagCreate").order_by("-id").first()).detail  # type: ignore[union-attr]
+    assert detail["parent"] == "tea"
+
+
 async def test_a_rehearsal_says_the_same_and_writes_nothing(opened: str) -> None:
     given = [rows.read(said(tags=[GREEN])), rows.read(said("b", title=""))]
     new, wrong = await importing.rehearse(given, None, NOW)
@@ -228,6 +300,26 @@ async def test_what_a_row_does_not_speak_of_stays_gated(opened: str) -> None:
     version = await ContentVersion.get(version=2)
     assert version.audience is Audience.STAFF
     assert version.min_tier_id is not None
+
+
+async def test_what_a_row_does_not_speak_of_stays(opened: str) -> None:
+    full = said(coverUrl="/c.png", summary="s", body="b", shareText="go", status="PUBLISHED")
+    assert await bring(full, said(title="Other", status="PUBLISHED")) == [NEW, CHANGED]
+    version = await ContentVersion.get(version=2)
+    assert (version.title, version.cover_url) == ("Other", "/c.png")
+    assert (version.summary, version.body, version.share_text) == ("s", "b", "go")
+    assert await bring(said(title="Other", status="PUBLISHED")) == [UNCHANGED]
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+async def test_what_a_row_says_is_empty_is_emptied(embedded: str, empty: str | None) -> None:
+    await bring(said(coverUrl="/c.png", summary="s", body="b", shareText="go"))
+    assert await bring(said(coverUrl=empty, summary=empty, body=empty, shareText=empty)) == [
+        CHANGED
+    ]
+    version = await ContentVersion.get(version=2)
+    assert (version.cover_url, version.share_text) == (None, None)
+    assert (version.summary, version.body, version.body_html) == ("", "", "")
 
 
 # ---- out and in again

@@ -25,7 +25,7 @@ ORDERS = [
 ONE_STATUS = Where(statuses=(ContentStatus.DRAFT,))
 EVERY_STATUS = Where(statuses=tuple(ContentStatus))
 # Of a small library PostgreSQL expects no more in one status, and would sort a larger page of them.
-PAGE = 10
+PAGE = 5
 BOTH_TAGS = Where(tags=TagFilter(all_of=["t7", "t14"]))
 
 # Every content carries two of 40 tags of two dimensions; a tenth are drafts, a few for STAFF.

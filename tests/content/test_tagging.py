@@ -17,6 +17,7 @@ from content.filters import TagFilter, Where
 from content.gate import ANYBODY, Reader
 from content.library import update
 from content.models import ContentTag, ContentVersion, Dimension, Tag, TagAncestor
+from content.planting import NewTag
 from content.slugs import fold
 from core import audit, database
 from core.errors import Invalid, Mistake, Required, TooLong
@@ -116,7 +117,7 @@ async def test_a_slug_that_folds_to_another_one_is_taken(opened: str, again: str
 async def test_what_is_no_slug_or_name_is_refused(
     embedded: str, slug: str, name: str, error: type[Mistake], field: str
 ) -> None:
-    new = tagging.NewTag(Dimension.USER, slug, name)
+    new = NewTag(Dimension.USER, slug, name)
     with pytest.raises(error) as raised:
         await tagging.create(new, await ed(), NOW)
     assert list(raised.value.field) == [field]
@@ -124,7 +125,7 @@ async def test_what_is_no_slug_or_name_is_refused(
 
 
 async def test_the_longest_slug_and_name_are_taken(opened: str) -> None:
-    new = tagging.NewTag(Dimension.USER, "茶" * 100, "İ" * 100)  # folds to two characters each
+    new = NewTag(Dimension.USER, "茶" * 100, "İ" * 100)  # folds to two characters each
     assert (await tagging.create(new, await ed(), NOW)).name == "İ" * 100
 
 
