@@ -168,6 +168,12 @@ async def stored(url: str) -> int:
         return row["n"]
 
 
+def processor_seconds(process_id: int) -> float:
+    """Of the process so far."""
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @dataclass
 class Server:
     """One of the two, with what it has answered in all and in each round."""
@@ -179,15 +185,11 @@ class Server:
     costs_us: list[float] = field(default_factory=list)  # of processor time for each redirect
 
     async def run(self, codes: Sequence[str], seconds: float) -> None:
-        before = self.processor_seconds()
+        before = processor_seconds(self.process_id)
         rate, answered = await click(self.port, codes, seconds)
         self.answered += answered
         self.rates.append(rate)
-        self.costs_us.append((self.processor_seconds() - before) / answered * 1e6)
-
-    def processor_seconds(self) -> float:
-        fields = Path(f"/proc/{self.process_id}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        self.costs_us.append((processor_seconds(self.process_id) - before) / answered * 1e6)
 
 
 async def rounds(ours: Server, bare: Server, codes: Sequence[str], args: Any) -> None:

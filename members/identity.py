@@ -29,6 +29,11 @@ _IMPLIED = {
     Role.ADMIN: frozenset(Role) - {Role.SERVICE},
     Role.REVIEWER: frozenset({Role.REVIEWER, Role.EDITOR}),
 }
+_VIEWER = """
+SELECT session.id, session.member_id, role FROM session
+LEFT JOIN member_role ON member_role.member_id = session.member_id
+WHERE token_hash = $1 AND expires_at > $2
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,14 +203,11 @@ def hashed(token: str) -> str:
 
 async def viewer(token: str, now: datetime) -> Viewer | None:
     """Whose token this is, in one statement; None for an unknown or expired one."""
-    found = await Session.filter(token_hash=hashed(token), expires_at__gt=now).values_list(
-        "id", "member_id", "member__roles__role"
-    )
+    found = await database.rows(_VIEWER, hashed(token), now)
     if not found:
         return None
-    session_id, member_id, _ = found[0]
-    held = [Role(role) for *_, role in found if role is not None]
-    return Viewer(member_id, expand(held), session_id)
+    held = [Role(row["role"]) for row in found if row["role"] is not None]
+    return Viewer(found[0]["member_id"], expand(held), found[0]["id"])
 
 
 @database.unit_of_work
@@ -227,6 +229,14 @@ async def customer(source: str, ref: str) -> Member | None:
         return None
     link = await CustomerRef.get_or_none(source=source, ref=ref).select_related("member")
     return link and link.member
+
+
+async def customer_id(source: str, ref: str) -> int | None:
+    """The id of that member alone."""
+    found = await database.firsts(
+        "SELECT member_id FROM customer_ref WHERE source = $1 AND ref = $2", source, ref
+    )
+    return found[0] if found else None
 
 
 def check_source(source: str) -> str:

@@ -1,5 +1,6 @@
 """Owns the API keys of shops' services: made, revoked, and recognised on every request."""
 
+import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,11 @@ from members.models import ApiKey, Role
 PREFIX = "wsk_"
 MOST_SOURCES = 100
 USE_NOTED_EVERY = timedelta(minutes=1)
+_VIEWER = """
+SELECT api_key.id, api_key.member_id, sources, last_used_at, role FROM api_key
+LEFT JOIN member_role ON member_role.member_id = api_key.member_id
+WHERE key_hash = $1 AND revoked_at IS NULL
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +87,16 @@ async def viewer(secret: str, now: datetime) -> Viewer | None:
 
     Once a minute another statement notes that it is in use.
     """
-    known = ApiKey.filter(key_hash=identity.hashed(secret), revoked_at__isnull=True)
-    found = await known.values_list(
-        "id", "member_id", "sources", "last_used_at", "member__roles__role"
-    )
+    found = await database.rows(_VIEWER, identity.hashed(secret))
     if not found:
         return None
-    key_id, member_id, sources, last_used_at, _ = found[0]
+    key = found[0]
+    last_used_at = database.instant(key["last_used_at"])
     if last_used_at is None or last_used_at <= now - USE_NOTED_EVERY:
-        await _note_use(key_id, now)
-    held = [Role(role) for *_, role in found if role is not None]
-    return Viewer(
-        member_id, identity.expand(held), sources=None if sources is None else frozenset(sources)
-    )
+        await _note_use(key["id"], now)
+    held = [Role(row["role"]) for row in found if row["role"] is not None]
+    sources = None if key["sources"] is None else frozenset(json.loads(key["sources"]))
+    return Viewer(key["member_id"], identity.expand(held), sources=sources)
 
 
 async def _note_use(key_id: int, now: datetime) -> None:

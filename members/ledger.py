@@ -9,11 +9,22 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from tortoise.expressions import F
-
-from core import database
+from core import bulk, database
 from members.errors import AdjustmentDiffers, InsufficientBalance
 from members.models import Account, Asset, EntryKind, LedgerAccount, LedgerTransfer
+
+_NAMED = "SELECT id, key FROM ledger_account WHERE key {listed}"
+_TRANSFER = (
+    "key",
+    "kind",
+    "from_account_id",
+    "to_account_id",
+    "amount",
+    "conversion_id",
+    "payout_id",
+    "memo",
+    "at",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +65,21 @@ async def post(transfers: Sequence[Transfer], now: datetime) -> None:
     if not transfers:
         return
     accounts = await _accounts({ref for each in transfers for ref in (each.source, each.target)})
-    await LedgerTransfer.bulk_create(
-        LedgerTransfer(
-            key=each.key,
-            kind=each.kind,
-            from_account_id=accounts[each.source.key],
-            to_account_id=accounts[each.target.key],
-            amount=each.amount,
-            conversion_id=each.conversion_id,
-            payout_id=each.payout_id,
-            memo=each.memo,
-            at=now,
+    found = [
+        (
+            each.key,
+            each.kind,
+            accounts[each.source.key],
+            accounts[each.target.key],
+            each.amount,
+            each.conversion_id,
+            each.payout_id,
+            each.memo,
+            now,
         )
         for each in transfers
-    )
+    ]
+    await bulk.insert(LedgerTransfer, _TRANSFER, found)
     await _move(accounts, transfers)
 
 
@@ -117,25 +129,30 @@ async def _posted(transfer: Transfer) -> bool:
 
 
 async def _accounts(refs: Collection[AccountRef]) -> Mapping[str, int]:
-    keys = {ref.key for ref in refs}
-    found = dict(await LedgerAccount.filter(key__in=keys).values_list("key", "id"))
-    missing = sorted((ref for ref in refs if ref.key not in found), key=lambda ref: ref.key)
+    by_key = {ref.key: ref for ref in refs}
+    found = await _ids(by_key)
+    missing = sorted(by_key.keys() - found.keys())
     if missing:
         await LedgerAccount.bulk_create(
             [
                 LedgerAccount(
-                    key=ref.key,
-                    program_id=ref.program_id,
-                    member_id=ref.member_id,
-                    asset=ref.asset,
-                    account=ref.account,
+                    key=key,
+                    program_id=by_key[key].program_id,
+                    member_id=by_key[key].member_id,
+                    asset=by_key[key].asset,
+                    account=by_key[key].account,
                 )
-                for ref in missing
+                for key in missing
             ],
             ignore_conflicts=True,
         )
-        found = dict(await LedgerAccount.filter(key__in=keys).values_list("key", "id"))
+        found = await _ids(by_key)
     return found
+
+
+async def _ids(keys: Collection[str]) -> Mapping[str, int]:
+    named = _NAMED.format(listed=database.listed(1))
+    return {row["key"]: row["id"] for row in await database.rows(named, database.as_list(keys))}
 
 
 async def _move(accounts: Mapping[str, int], transfers: Sequence[Transfer]) -> None:
@@ -145,8 +162,9 @@ async def _move(accounts: Mapping[str, int], transfers: Sequence[Transfer]) -> N
     for each in transfers:
         change[accounts[each.source.key]] -= each.amount
         change[accounts[each.target.key]] += each.amount
-    for account_id in sorted(change):
-        await LedgerAccount.filter(id=account_id).update(balance=F("balance") + change[account_id])
+    moved = sorted(change)
+    await bulk.lock(LedgerAccount, moved)
+    await bulk.add(LedgerAccount, ("id", "balance"), [(each, change[each]) for each in moved])
 
 
 @dataclass(frozen=True, slots=True)

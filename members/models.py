@@ -318,7 +318,8 @@ class MetricFact(Model):
     conversion_id = fields.BigIntField()  # a floor above
     plan = fields.CharField(max_length=40, null=True)  # of a FEE
     at = fields.DatetimeField()
-    amount = fields.BigIntField()  # negative for what a refund took back
+    # Negative for what a refund took back; less when points are withdrawn, see `withdrawing`.
+    amount = fields.BigIntField()
 
     class Meta:
         table = "metric_fact"

@@ -136,6 +136,15 @@ async def of(member_id: int, vault: Vault) -> Payee | None:
     return row and vault.open(row.sealed)
 
 
+async def sharing(member_id: int) -> Sequence[int]:
+    """Everybody who is paid to the same account as this member, the member among them."""
+    mine = await models.Payee.get_or_none(member_id=member_id)
+    if mine is None:
+        return []
+    same = models.Payee.filter(fingerprint=mine.fingerprint).order_by("member_id")
+    return [row.member_id for row in await same]
+
+
 @database.unit_of_work
 async def reseal(vault: Vault, after: int) -> int | None:
     """Has up to 200 payees behind this id sealed and fingerprinted by the newest secret; the last

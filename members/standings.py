@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from core import database, webhooks
+from core import bulk, database, webhooks
 from core.webhooks import Event
 from members import events, metrics, tiers
 from members.metrics import Measured, Measuring
@@ -38,6 +38,16 @@ COLUMNS = (
     "floor_until",
     "review_at",
 )
+FACT = ("member_id", "metric", "conversion_id", "plan", "at", "amount")
+
+
+@dataclass(slots=True)
+class _Fact:
+    """What one conversion counts for in one metric of a member."""
+
+    plan: str | None
+    at: datetime
+    amount: int
 
 
 @dataclass(slots=True)
@@ -66,7 +76,7 @@ class Standings:
         self._now = now
         self._rows = {row.measured.member_id: row for row in rows}
         self._invitations: dict[int, list[Invitation]] = defaultdict(list)
-        self._facts: dict[tuple[int, TierMetric, int], MetricFact] = {}
+        self._facts: dict[tuple[int, TierMetric, int], _Fact] = {}
         self._touched: set[int] = set()
         self._invited: dict[int, Invitation] = {}
         self._new_invitations: list[Invitation] = []
@@ -256,14 +266,7 @@ class Standings:
         key = (member_id, metric, conversion_id)
         fact = self._facts.get(key)
         if fact is None:
-            self._facts[key] = MetricFact(
-                member_id=member_id,
-                metric=metric,
-                conversion_id=conversion_id,
-                plan=plan,
-                at=at,
-                amount=amount,
-            )
+            self._facts[key] = _Fact(plan, at, amount)
         else:  # several programs may give points for one conversion
             fact.amount += amount
         self._count(metric, member_id, amount, at, plan=plan)
@@ -314,11 +317,11 @@ class Standings:
 
     async def save(self, also: Sequence[Event] = ()) -> None:
         """Writes what was booked, and has webhooks tell of it, after what happened else."""
-        if self._facts:
-            await MetricFact.bulk_create(self._facts.values())
+        facts = [(*key, each.plan, each.at, each.amount) for key, each in self._facts.items()]
+        await bulk.insert(MetricFact, FACT, facts)
         if self._touched:
-            rows = [self._values(self._rows[each]) for each in sorted(self._touched)]
-            await database.put_rows("standing", "member_id", COLUMNS, rows)
+            changed = [self._values(self._rows[each]) for each in sorted(self._touched)]
+            await database.put_rows("standing", "member_id", COLUMNS, changed)
         if self._new_invitations:
             await Invitation.bulk_create(self._new_invitations)
         if self._invited:

@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from tortoise.expressions import Q
 from tortoise.functions import Min
-from tortoise.models import Model
 
 from core import database
 from core.webhooks import Event
@@ -16,10 +16,10 @@ from members import identity, ledger
 from members.ledger import Transfer
 from members.models import Asset, CustomerRef
 from members.standings import Standings
-from referral import counting, dossier, touches
+from referral import counting, dossier, records, touches
+from referral.attribution import Judged, Share
 from referral.dossier import Dossier
 from referral.models import (
-    Attribution,
     Binding,
     Commission,
     Conversion,
@@ -32,6 +32,9 @@ from referral.models import (
 
 REGISTRATION = ConversionType.REGISTRATION
 DECIDED_REFUND = (ConversionStatus.CREDITED, ConversionStatus.NOT_CREDITED)
+
+_NAMES = ("type", "source", "external_id", "order_external_id", "visitor", "customer_ref")
+_NAMED = "SELECT {columns} FROM conversion WHERE id {listed}"
 
 OrderKey = tuple[str, str]  # source and external id
 
@@ -54,8 +57,7 @@ class Case:
 class Casebook:
     """The state of a batch: read by `load`, changed in memory, written by `save`.
 
-    Both take a fixed number of statements, whatever the size of the batch, but for one more for
-    each ledger account that is moved.
+    Both take a fixed number of statements, whatever the size of the batch.
     """
 
     def __init__(self, now: datetime) -> None:
@@ -66,8 +68,8 @@ class Casebook:
         self.others: dict[int, Case] = {}  # what no shop calls an order, by id
         self.promoted_at: Mapping[int, datetime | None] = {}  # of members whose turn comes late
         self.standings = Standings.of_nobody(now)
-        self.attributions: list[Attribution] = []
-        self.verdicts: list[TouchVerdict] = []
+        self.attributions: list[tuple[int, Share]] = []  # by the conversion's id, like verdicts
+        self.verdicts: list[tuple[int, Judged]] = []
         self.bindings: list[Binding] = []
         self.commissions: list[Commission] = []
         self.transfers: list[Transfer] = []
@@ -80,13 +82,14 @@ class Casebook:
         """Reads all that the batch needs, under the locks that keep it true until the end."""
         locked = await _lock(conversion_ids)
         batch = await Conversion.filter(id__in=conversion_ids).order_by("id").select_for_update()
-        if not _locks(batch) <= locked:
+        if not _locks(map(attrgetter(*_NAMES), batch)) <= locked:
             raise CustomerNamed
         return await cls.of(batch, now)
 
     @classmethod
     async def of(cls, batch: Iterable[Conversion], now: datetime) -> "Casebook":
         """The same for conversions that nobody else can know of yet."""
+        await database.trust_indexes(sort=True, in_order=True)
         book = cls(now)
         book.batch = {each.id: each for each in batch}
         await book._load_cases()
@@ -229,17 +232,12 @@ class Casebook:
         """Writes what was decided; the balances last, since everybody waits for those."""
         if reopened := [each.id for each in self._reopened()]:
             await TouchVerdict.filter(conversion_id__in=reopened).delete()
-        await _insert(Attribution, self.attributions)
-        await _insert(TouchVerdict, self.verdicts)
+        await records.insert_attributions(self.attributions)
+        await records.insert_verdicts(self.verdicts)
         await _bind(self.bindings)
-        await _insert(Commission, self.commissions)
-        if self._reduced:
-            await Commission.bulk_update(list(self._reduced.values()), ["reversed"])
-        if self._changed:
-            await Conversion.bulk_update(
-                [self._changed[each] for each in sorted(self._changed)],
-                ["status", "member_id", "order_id", "refunded_minor", "reopened_at"],
-            )
+        await records.insert_commissions(self.commissions)
+        await records.update_commissions(self._reduced.values())
+        await records.update_conversions(self._changed.values())
         await counting.mark(self._changed.values(), self._reduced.values())
         await self.standings.save(self.events)
         await ledger.post(self.transfers, self.now)
@@ -259,20 +257,23 @@ def _named(column: str, keys: Iterable[OrderKey]) -> Q:
 async def _lock(conversion_ids: Sequence[int]) -> set[str]:
     """Takes turns with whatever could bring in the missing part of one of these meanwhile: an
     order and its refunds, a customer and the member it is linked to. Returns the names."""
-    names = _locks(await Conversion.filter(id__in=conversion_ids))
+    named = _NAMED.format(columns=", ".join(_NAMES), listed=database.listed(1))
+    found = await database.rows(named, database.as_list(conversion_ids))
+    names = _locks(tuple(row.values()) for row in found)
     await database.lock(*names)
     return names
 
 
-def _locks(conversions: Iterable[Conversion]) -> set[str]:
+def _locks(conversions: Iterable[Sequence[Any]]) -> set[str]:
+    """What holds conversions, of which these are the `_NAMES`."""
     names = set()
-    for each in conversions:
-        if each.type in (ConversionType.ORDER, ConversionType.REFUND):
-            names.add(f"order:{each.source}:{each.order_external_id or each.external_id}")
-        if each.visitor is not None:
-            names.add(touches.visitor_lock(each.visitor))
-        if each.customer_ref is not None:
-            names.add(identity.customer_lock(each.source, each.customer_ref))
+    for kind, source, external_id, order_external_id, visitor, customer_ref in conversions:
+        if kind in (ConversionType.ORDER, ConversionType.REFUND):
+            names.add(f"order:{source}:{order_external_id or external_id}")
+        if visitor is not None:
+            names.add(touches.visitor_lock(visitor))
+        if customer_ref is not None:
+            names.add(identity.customer_lock(source, customer_ref))
     return names
 
 
@@ -288,12 +289,8 @@ async def _bind(bindings: Sequence[Binding]) -> None:
         await Binding.filter(active_key=each.active_key, ends_at__lte=each.bound_at).update(
             active_key=None
         )
-    await _insert(Binding, bindings)
-
-
-async def _insert(table: type[Model], rows: Sequence[Any]) -> None:
-    if rows:
-        await table.bulk_create(rows)
+    if bindings:
+        await Binding.bulk_create(bindings)
 
 
 def key_of(order: Conversion) -> OrderKey:

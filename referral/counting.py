@@ -5,12 +5,11 @@ something about it changes, and what it counts for is then made anew. Either hap
 transaction with the counters, so that whatever is killed when, they equal a recount.
 """
 
-import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from core import database
+from core import bulk, database, visibility
 from referral.evidence import Touch, visits
 from referral.models import (
     Attribution,
@@ -26,8 +25,6 @@ from referral.outcomes import EARNED, due
 
 TOPIC = "counting"
 BATCH = 1_000  # touches, or marks, in one transaction
-LOOKS = 20  # at who is still writing touches, before it is left for later
-BETWEEN_LOOKS_SECONDS = 0.01
 CELLS_PER_STATEMENT = 500
 MET = ("clicks", "visits", "bot_hits")
 FIGURES = (*MET, *EARNED)
@@ -61,8 +58,7 @@ async def mark(conversions: Iterable[Conversion], commissions: Iterable[Commissi
     ids = {each.order_id if each.type is ConversionType.REFUND else each.id for each in decided}
     ids |= {each.conversion_id for each in commissions}
     ids.discard(None)  # of money paid before this platform knew of the order
-    if ids:
-        await Uncounted.bulk_create([Uncounted(conversion_id=each) for each in ids])
+    await bulk.insert(Uncounted, ("conversion_id",), [(each,) for each in ids])
 
 
 async def is_due() -> bool:
@@ -100,7 +96,7 @@ async def _count_touches() -> bool:
     counted = await counted_to()
     [behind] = await database.rows(_NEXT, counted)
     last = behind["last"]
-    if last is None or not await _all_visible():
+    if last is None or not await visibility.complete("touch"):
         return False
     await database.trust_indexes(sort=True)
     fresh = await read("touch.id > $1 AND touch.id <= $2", counted, last)
@@ -115,21 +111,6 @@ async def counted_to() -> int:
     """The id of the last touch that is counted; 0 before the first."""
     row = await Counted.first()
     return row.touch_id if row else 0
-
-
-async def _all_visible() -> bool:
-    """Whether no touch can appear any more with an id below one that was seen before.
-
-    Ids are given out before the commit, so a smaller one may become visible later, but only by a
-    transaction that is writing touches now: when those have ended, none is missing.
-    """
-    writing = await database.writers("touch")
-    for _ in range(LOOKS):
-        if not writing:
-            return True
-        await asyncio.sleep(BETWEEN_LOOKS_SECONDS)
-        writing &= await database.writers("touch")
-    return not writing
 
 
 async def read(scope: str, *values: object) -> list[Touch]:

@@ -12,19 +12,19 @@ from members.ledger import AccountRef, Transfer
 from members.models import Asset, EntryKind
 from members.standings import Standings
 from referral import attribution, events, rewards, whereabouts
-from referral.attribution import Decision, Judged, Share
+from referral.attribution import Decision, Share
 from referral.casebook import Case, Casebook, order_key
 from referral.lanes import TOPIC
 from referral.models import (
-    Attribution,
     Binding,
     Commission,
     Conversion,
     ConversionStatus,
     ConversionType,
-    TouchVerdict,
 )
 from referral.rewards import Reward
+
+BATCH = 200  # what is read and written once for each of them costs little then
 
 
 async def work(now: datetime) -> bool:
@@ -32,7 +32,7 @@ async def work(now: datetime) -> bool:
 
     Whatever goes wrong is kept with the rows, which are tried again, and raised.
     """
-    claims = await outbox.claim(TOPIC, now)
+    claims = await outbox.claim(TOPIC, now, most=BATCH)
     if not claims:
         return False
     try:
@@ -127,8 +127,8 @@ def _attribute(book: Casebook, case: Case) -> None:
     decision = attribution.decide(
         event, book.dossier.touches_of(order), terms, book.dossier.promoters
     )
-    book.verdicts += [_verdict(order, judged) for judged in decision.judged]
-    book.attributions += [_attribution(order, share) for share in decision.shares]
+    book.verdicts += [(order.id, judged) for judged in decision.judged]
+    book.attributions += [(order.id, share) for share in decision.shares]
     for program_id, promoter_id in decision.bonds:
         book.bindings.append(_binding(book, order, program_id, promoter_id))
     for share, reward in decision.rewards:
@@ -156,28 +156,6 @@ def _invite(book: Casebook, registration: Conversion, decision: Decision) -> Non
         )
 
 
-def _verdict(order: Conversion, judged: Judged) -> TouchVerdict:
-    return TouchVerdict(
-        conversion_id=order.id,
-        program_id=judged.program_id,
-        touch_id=judged.touch and judged.touch.id,
-        promoter_id=judged.promoter_id,
-        verdict=judged.verdict,
-        detail=judged.detail,
-    )
-
-
-def _attribution(order: Conversion, share: Share) -> Attribution:
-    return Attribution(
-        conversion_id=order.id,
-        program_id=share.program_id,
-        promoter_id=share.promoter_id,
-        link_id=share.link_id,
-        level=share.level,
-        weight_ppm=share.weight_ppm,
-    )
-
-
 def _binding(book: Casebook, order: Conversion, program_id: int, promoter_id: int) -> Binding:
     bond = book.dossier.bind(order, program_id, promoter_id)
     return Binding(
@@ -193,7 +171,7 @@ def _binding(book: Casebook, order: Conversion, program_id: int, promoter_id: in
 def _accrue(book: Casebook, case: Case, share: Share, reward: Reward) -> None:
     order, rule = case.order, reward.rule
     held_for = timedelta(days=book.dossier.programs[share.program_id].hold_days)
-    commission = Commission(
+    commission = Commission.construct(  # the ORM does not write it, and need not check it
         conversion_id=order.id,
         program_id=share.program_id,
         promoter_id=share.promoter_id,
@@ -286,7 +264,7 @@ def _take_back(book: Casebook, case: Case, refund: Conversion) -> None:
 def _reverse(book: Casebook, case: Case, commission: Commission, refund: Conversion) -> None:
     total = rewards.reversed_total(commission.amount, case.refunded_minor, case.order.amount_minor)
     step = total - commission.reversed
-    if step == 0:
+    if step <= 0:  # below: staff rejected it, so that nothing is left
         return
     commission.reversed = total
     book.reduced(commission)

@@ -35,11 +35,15 @@ async def name(row: Conversion, now: datetime) -> Sequence[Mistake]:
 
     Returns the mistake where the shop's customer is somebody else's.
     """
+    ref = row.customer_ref
+    linked = None if ref is None else await identity.customer_id(row.source, ref)
     if row.member_id is None:
-        row.member_id = await _known(row)
-    member_id, ref = row.member_id, row.customer_ref
+        row.member_id = linked or await _owner(row.visitor)
+    member_id = row.member_id
     if member_id is None:
         return []
+    if linked == member_id and row.visitor is None:
+        return []  # what is linked stays so: there is nothing to take turns for
     await hold(row.visitor, *locks(row))
     mistakes = []
     if ref is not None and not await link(row.source, ref, member_id, now):
@@ -73,20 +77,15 @@ async def hold(visitor: str | None, *names: str) -> None:
     await database.lock(*names)
 
 
-async def _known(row: Conversion) -> int | None:
-    if row.customer_ref is not None:
-        member = await identity.customer(row.source, row.customer_ref)
-        if member is not None:
-            return member.id
-    if row.visitor is None:
-        return None
-    owned = await Visitor.get_or_none(id=row.visitor)
-    return owned and owned.member_id
+async def _owner(visitor: str | None) -> int | None:
+    owned = visitor and await Visitor.get_or_none(id=visitor)
+    return owned.member_id if owned else None
 
 
 async def check_member(member_id: int | None) -> None:
     """Raises `MemberNotFound` for an id that is nobody's."""
-    if member_id is not None and not await Member.exists(id=member_id):
+    known = "SELECT id FROM member WHERE id = $1"
+    if member_id is not None and not await database.firsts(known, member_id):
         raise MemberNotFound("member")
 
 
@@ -97,9 +96,9 @@ async def link(source: str, ref: str, member_id: int, now: datetime) -> bool:
     Belongs into a unit of work that holds `identity.customer_lock(source, ref)`. False when the
     customer is somebody else's.
     """
-    linked = await identity.customer(source, ref)
+    linked = await identity.customer_id(source, ref)
     if linked is not None:
-        return linked.id == member_id
+        return linked == member_id
     await CustomerRef.create(source=source, ref=ref, member_id=member_id)
     await _adopt(
         Conversion.filter(source=source, customer_ref=ref),

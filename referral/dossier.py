@@ -29,19 +29,21 @@ FROM {source} JOIN link ON link.id = touch.link_id WHERE {scope}
 """
 _BONDS = """
 SELECT member_id, program_id, promoter_id, bound_at, ends_at FROM binding
-WHERE member_id IN ({members}) ORDER BY bound_at, id
+WHERE member_id {listed} ORDER BY bound_at, id
 """
 _ENROLLMENTS = """
 SELECT enrollment.member_id, program_id, parent_id, suspended_at, resumed_at FROM enrollment
 LEFT JOIN suspension ON suspension.enrollment_id = enrollment.id
-WHERE enrollment.member_id IN ({members}) OR enrollment.member_id IN (
-    SELECT parent_id FROM enrollment WHERE member_id IN ({members})
-)
+WHERE enrollment.member_id {either}
+"""
+_THEMSELVES_OR_PARENTS = """
+SELECT member_id FROM enrollment WHERE member_id {listed}
+UNION SELECT parent_id FROM enrollment WHERE member_id {listed}
 """
 # From every promoter to whoever brought them, by a binding or as their parent, and on from there.
 _ABOVE = """
 WITH RECURSIVE above (member_id, above_id) AS (
-    SELECT id, id FROM member WHERE id IN ({members})
+    SELECT id, id FROM member WHERE id {listed}
     UNION
     SELECT above.member_id,
         CASE side.number WHEN 1 THEN binding.promoter_id ELSE enrollment.parent_id END
@@ -56,7 +58,7 @@ _PEOPLE = """
 SELECT member.id, member.email, wechat.openid, wechat.unionid, member_role.role FROM member
 LEFT JOIN wechat_identity AS wechat ON wechat.member_id = member.id
 LEFT JOIN member_role ON member_role.member_id = member.id
-WHERE member.id IN ({members})
+WHERE member.id {listed}
 """
 _PROGRAMS = """
 SELECT program.id AS program_id, model, window_days, binding, binding_days, new_customers_only,
@@ -67,11 +69,11 @@ FROM program
 LEFT JOIN rule_version ON rule_version.program_id = program.id
 LEFT JOIN reward_rule ON reward_rule.program_id = program.id
     AND reward_rule.version = rule_version.version
-WHERE program.id IN ({programs}) ORDER BY program.id, rule_version.version DESC, reward_rule.id
+WHERE program.id {listed} ORDER BY program.id, rule_version.version DESC, reward_rule.id
 """
 _EARLIER = """
 SELECT visitor, MIN(occurred_at) AS first_order_at FROM conversion
-WHERE visitor IN ({visitors}) AND type = 'ORDER' AND amount_minor > 0 AND status <> 'PARKED'
+WHERE visitor {listed} AND type = 'ORDER' AND amount_minor > 0 AND status <> 'PARKED'
 GROUP BY visitor
 """
 
@@ -194,15 +196,14 @@ async def read(customers: Iterable[int | str]) -> Dossier:
 async def _touches(
     members: Collection[int], visitors: Collection[str]
 ) -> Mapping[int | str, Sequence[Touch]]:
-    selects, values = [], []
+    selects = []
+    values = [database.as_list(each) for each in (members, visitors) if each]
     if members:
         own = "visitor JOIN touch ON touch.visitor = visitor.id"
-        scope = f"visitor.member_id IN ({_list(members)})"
+        scope = f"visitor.member_id {database.listed(1)}"
         selects.append(_TOUCHES.format(owner="visitor.member_id", source=own, scope=scope))
     if visitors:
-        values = sorted(visitors)
-        marks = ", ".join(f"${number}" for number in range(1, len(values) + 1))
-        scope = f"touch.visitor IN ({marks})"
+        scope = f"touch.visitor {database.listed(len(selects) + 1)}"
         nobody = "CAST(NULL AS BIGINT)"
         selects.append(_TOUCHES.format(owner=nobody, source="touch", scope=scope))
     found: dict[int | str, list[Touch]] = defaultdict(list)
@@ -230,7 +231,7 @@ def _touch(row: Mapping[str, Any]) -> Touch:
 
 async def _bonds(members: Collection[int]) -> dict[int, dict[int, list[Bond]]]:
     found: dict[int, dict[int, list[Bond]]] = {}
-    for row in await database.rows(_BONDS.format(members=_list(members))):
+    for row in await _about(members, _BONDS):
         programs = found.setdefault(row["member_id"], {})
         bond = Bond(row["promoter_id"], _at(row["bound_at"]), database.instant(row["ends_at"]))
         programs.setdefault(row["program_id"], []).append(bond)
@@ -238,15 +239,14 @@ async def _bonds(members: Collection[int]) -> dict[int, dict[int, list[Bond]]]:
 
 
 async def _first_orders(visitors: Collection[str]) -> Mapping[str, datetime | None]:
-    marks = ", ".join(f"${number}" for number in range(1, len(visitors) + 1))
-    rows = await database.rows(_EARLIER.format(visitors=marks), *sorted(visitors))
+    rows = await _about(visitors, _EARLIER)
     return {row["visitor"]: database.instant(row["first_order_at"]) for row in rows}
 
 
 async def read_programs(program_ids: Collection[int]) -> Mapping[int, Program]:
     """The programs with all their rules, in one statement."""
     found: dict[int, Program] = {}
-    for row in await database.rows(_PROGRAMS.format(programs=_list(program_ids))):
+    for row in await _about(program_ids, _PROGRAMS):
         program = found.setdefault(row["program_id"], _program(row))
         if row["version"] is None:
             continue
@@ -295,7 +295,9 @@ async def _people(
     spans: dict[int, dict[int, list[tuple[datetime, datetime | None]]]] = defaultdict(
         lambda: defaultdict(list)
     )
-    for row in await database.rows(_ENROLLMENTS.format(members=_list(promoters))):
+    either = _THEMSELVES_OR_PARENTS.format(listed=database.listed(1))
+    enrollments = _ENROLLMENTS.format(either=database.among(either))
+    for row in await database.rows(enrollments, database.as_list(promoters)):
         member_id, program_id = row["member_id"], row["program_id"]
         if row["parent_id"] is not None:
             parents[member_id][program_id] = row["parent_id"]
@@ -306,7 +308,7 @@ async def _people(
     over = await above(everybody)
     people: dict[int, Person] = {}
     roles: dict[int, set[Role]] = defaultdict(lambda: {Role.MEMBER})
-    for row in await database.rows(_PEOPLE.format(members=_list({*everybody, *customers}))):
+    for row in await _about({*everybody, *customers}, _PEOPLE):
         known = frozenset(each for each in (row["openid"], row["unionid"]) if each is not None)
         people[row["id"]] = Person(row["id"], mailbox(row["email"]), known)
         if row["role"] is not None:
@@ -327,7 +329,7 @@ async def above(member_ids: Collection[int]) -> Mapping[int, set[int]]:
     """Who brought each of these members, by a binding or as their parent, at any depth; in one
     statement."""
     found: dict[int, set[int]] = defaultdict(set)
-    for row in await database.rows(_ABOVE.format(members=_list(member_ids))):
+    for row in await _about(member_ids, _ABOVE):
         found[row["member_id"]].add(row["above_id"])
     return found
 
@@ -338,5 +340,6 @@ def _at(value: Any) -> datetime:
     return at
 
 
-def _list(ids: Collection[int]) -> str:
-    return ", ".join(map(str, sorted(ids)))
+async def _about(known: Collection[int] | Collection[str], sql: str) -> list[dict[str, Any]]:
+    """What the statement finds for this list."""
+    return await database.rows(sql.format(listed=database.listed(1)), database.as_list(known))

@@ -7,6 +7,10 @@ from referral.models import Verdict
 
 Refusal = tuple[Verdict, str] | None
 
+SAME_MEMBER = "the promoter is the customer"
+SAME_MAILBOX = "promoter and customer share a mailbox"
+SAME_WECHAT = "promoter and customer are one person to WeChat"
+
 
 def of_touch(event: Event, terms: Terms, promoter: Promoter, touch: Touch) -> Refusal:
     if touch.bot_reason is not None:
@@ -46,11 +50,11 @@ def suspended(event: Event, program_id: int, promoter: Promoter) -> bool:
 def of_promoter(event: Event, promoter: Promoter) -> Refusal:
     one, other = event.customer, promoter.person
     if one.member_id is not None and one.member_id == other.member_id:
-        return Verdict.SELF_REFERRAL, "the promoter is the customer"
+        return Verdict.SELF_REFERRAL, SAME_MEMBER
     if one.mailbox is not None and one.mailbox == other.mailbox:
-        return Verdict.SELF_REFERRAL, "promoter and customer share a mailbox"
+        return Verdict.SELF_REFERRAL, SAME_MAILBOX
     if one.wechat & other.wechat:
-        return Verdict.SELF_REFERRAL, "promoter and customer are one person to WeChat"
+        return Verdict.SELF_REFERRAL, SAME_WECHAT
     if one.member_id in promoter.above:
         return Verdict.OWN_DOWNLINE, "the customer brought the promoter"
     return None

@@ -122,6 +122,31 @@ class PayoutSettled(Mistake):
         )
 
 
+class RiskCaseNotFound(NotFound):
+    """No case has this id."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such case.", "id")
+
+
+class RiskCaseDecided(Mistake):
+    """A case is decided once."""
+
+    code = "INVALID_TRANSITION"
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"This case is {status} already.", "id")
+
+
+class OwnRiskCase(Mistake):
+    """A case is decided by somebody whom it is not about."""
+
+    code = "FORBIDDEN"
+
+    def __init__(self) -> None:
+        super().__init__("This case is about yourself: a colleague has to decide it.", "id")
+
+
 class LinkNotFound(NotFound):
     """No link has this id."""
 

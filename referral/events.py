@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.webhooks import Event, instant, ref
-from referral.models import Commission, Conversion, ConversionStatus, Payout
+from referral.models import Commission, Conversion, ConversionStatus, Payout, RiskCase
 
 
 def decided(
@@ -28,6 +28,19 @@ def reversed(commission: Commission, refund: Conversion, amount: int) -> Event:
     data = {
         "conversion": ref("Conversion", commission.conversion_id),
         "refund": _named(refund),
+        "commission": _earned(commission) | {"amount": commission.amount},
+        "amount": amount,
+        "reversed": commission.reversed,
+    }
+    return Event("commission.reversed", data)
+
+
+def rejected(commission: Commission, case: RiskCase, amount: int) -> Event:
+    """That staff took back so much of a commission by rejecting a case."""
+    data = {
+        "conversion": ref("Conversion", commission.conversion_id),
+        "refund": None,
+        "riskCase": ref("RiskCase", case.id),
         "commission": _earned(commission) | {"amount": commission.amount},
         "amount": amount,
         "reversed": commission.reversed,

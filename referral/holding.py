@@ -37,5 +37,8 @@ async def unhold(commission_ids: Sequence[int], fact: str, now: datetime) -> Seq
 async def _released(commissions: Sequence[Commission]) -> set[int]:
     """Those that were released before they were held: by a clock that was ahead of this one,
     perhaps, and nothing is released twice."""
-    keys = {f"{moving.RELEASE}:{whereabouts.key(each)}": each.id for each in commissions}
-    return {keys[each.key] for each in await LedgerTransfer.filter(key__in=list(keys))}
+    released: set[int] = set()
+    for some in moving.portions(commissions):
+        keys = {f"{moving.RELEASE}:{whereabouts.key(each)}": each.id for each in some}
+        released |= {keys[each.key] for each in await LedgerTransfer.filter(key__in=list(keys))}
+    return released

@@ -338,6 +338,7 @@ class Conversion(Model):
             ("member_id", "id"),
             ("order_id",),
             ("visitor",),
+            ("type", "occurred_at"),
         )
         unique_together = (("type", "source", "external_id"),)
 
@@ -457,26 +458,23 @@ class RiskStatus(StrEnum):
 
 
 class RiskCase(Model):
-    """Something about a promoter that staff should look at, with what was seen."""
+    """Something about a promoter that staff should look at, with what was seen.
+
+    This and the two tables below refer to conversions and commissions by ids alone: whoever raises
+    a case must not wait, row by row, for one that credits.
+    """
 
     id = fields.BigIntField(primary_key=True)
     key = fields.CharField(max_length=120, unique=True)  # from the fact: the same is no new case
     rule = fields.CharField(max_length=40)
     status = fields.CharEnumField(RiskStatus, max_length=8)
-    program = fields.ForeignKeyField(
-        "referral.Program", related_name="risk_cases", null=True, on_delete=fields.RESTRICT
-    )
-    program_id: int | None
     promoter = fields.ForeignKeyField(
         "members.Member", related_name="risk_cases", on_delete=fields.RESTRICT
     )
     promoter_id: int
-    conversion = fields.ForeignKeyField(
-        "referral.Conversion", related_name="risk_cases", null=True, on_delete=fields.RESTRICT
-    )
-    conversion_id: int | None
+    conversion_id = fields.BigIntField(null=True)  # the first that it is about
     evidence: Any = fields.JSONField()
-    note = fields.TextField(null=True)
+    note: Any = fields.TextField(null=True)
     created_at = fields.DatetimeField()
     decided_at = fields.DatetimeField(null=True)
     decided_by = fields.ForeignKeyField(
@@ -487,6 +485,35 @@ class RiskCase(Model):
     class Meta:
         table = "risk_case"
         indexes = (("status", "id"), ("promoter_id", "status"))
+
+
+class RiskItem(Model):
+    """That a case is about a conversion, and about a commission of it that is held while the case
+    is open. A conversion without commissions has one row."""
+
+    id = fields.BigIntField(primary_key=True)
+    case = fields.ForeignKeyField(
+        "referral.RiskCase", related_name="items", on_delete=fields.RESTRICT
+    )
+    case_id: int
+    conversion_id = fields.BigIntField()
+    commission_id = fields.BigIntField(null=True)
+
+    class Meta:
+        table = "risk_item"
+        unique_together = (("case", "commission_id"),)
+        indexes = (("conversion_id",), ("commission_id",))
+
+
+class Looked(Model):
+    """How far the rules of risk have looked: one row, none before the first. See `looking`."""
+
+    id = fields.BigIntField(primary_key=True)
+    attribution_id = fields.BigIntField()  # the last one
+    verdict_id = fields.BigIntField()  # likewise
+
+    class Meta:
+        table = "looked"
 
 
 class TouchVerdict(Model):

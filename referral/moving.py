@@ -1,8 +1,9 @@
 """Owns how what is left of commissions goes from one account of its promoter to another."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from members import ledger
 from members.ledger import Transfer
@@ -10,15 +11,20 @@ from members.models import Account, EntryKind
 from referral import whereabouts
 from referral.models import Commission
 
+T = TypeVar("T")
 Move = tuple[Commission, Account]
 
 RELEASE = "release"
+PER_STATEMENT = 1_000
 
 
 async def locked(commission_ids: Sequence[int]) -> Sequence[Commission]:
     """The commissions as they stay until the unit of work ends, locked in the one order in which
     everybody does. Locks come before those of standings and of the ledger's accounts."""
-    return await Commission.filter(id__in=commission_ids).order_by("id").select_for_update()
+    found: list[Commission] = []
+    for some in portions(sorted(set(commission_ids))):
+        found += await Commission.filter(id__in=some).order_by("id").select_for_update()
+    return found
 
 
 async def move(moves: Sequence[Move], kind: EntryKind, fact: str, now: datetime) -> None:
@@ -32,8 +38,15 @@ async def move(moves: Sequence[Move], kind: EntryKind, fact: str, now: datetime)
     for commission, target in moves:
         by_target[target].append(commission.id)
     for target, commission_ids in by_target.items():
-        await Commission.filter(id__in=commission_ids).update(account=target)
+        for some in portions(commission_ids):
+            await Commission.filter(id__in=some).update(account=target)
     await ledger.post(transfers, now)
+
+
+def portions(ids: Sequence[T]) -> Iterator[Sequence[T]]:
+    """These by the thousand: so many fit into a statement of either database."""
+    for start in range(0, len(ids), PER_STATEMENT):
+        yield ids[start : start + PER_STATEMENT]
 
 
 def _transfer(commission: Commission, target: Account, kind: EntryKind, fact: str) -> Transfer:

@@ -10,7 +10,7 @@ from core.errors import Invalid, text
 from members import ledger
 from members.ledger import AccountRef, Transfer
 from members.models import Account, Asset, EntryKind, Payee
-from referral import events, programs
+from referral import events, programs, risk
 from referral.errors import PayoutNotFound, PayoutSettled
 from referral.models import Commission, Payout, PayoutStatus, Program
 
@@ -22,7 +22,10 @@ REASON_CHARACTERS = 300
 ENOUGH = """
 FROM ledger_account AS account {join} payee ON payee.member_id = account.member_id
 WHERE account.program_id = $1 AND account.asset = 'CASH' AND account.account = 'AVAILABLE'
-AND account.balance >= $2
+AND account.balance >= $2 AND NOT EXISTS (
+    SELECT 1 FROM risk_case WHERE risk_case.promoter_id = account.member_id
+    AND risk_case.status = 'OPEN' AND risk_case.rule = 'SHARED_PAYEE'
+)
 """
 READY = f"""
 SELECT account.id, account.member_id {ENOUGH.format(join="JOIN")} AND account.id > $3
@@ -61,7 +64,8 @@ def _least(program: Program) -> int:
 
 async def run(program_code: str, actor_id: int, now: datetime) -> Sequence[Payout]:
     """Claims what is available in cash of every member who has at least the program's minimum and
-    a payee, and makes one pay-out of it each, PROCESSING.
+    a payee, and makes one pay-out of it each, PROCESSING. Whose payee is a matter of an open case
+    of risk waits until that is decided.
 
     A batch of members is a transaction: what was made before a run is killed stays, and the next
     run makes the others. Runs at the same time claim nothing twice. Raises `ProgramNotFound`.
@@ -203,6 +207,8 @@ async def settle(
         reason = text(reason, "reason", most=REASON_CHARACTERS)
     if sent and reason is not None:
         raise Invalid("A reason goes with a pay-out that failed.", "reason")
+    if not sent:
+        await database.lock(risk.LOCK)
     payout = await Payout.filter(id=payout_id).select_for_update(no_key=True).first()
     if payout is None:
         raise PayoutNotFound
@@ -250,7 +256,8 @@ async def _note(payout: Payout, actor_id: int, now: datetime) -> None:
 
 
 async def _put_back(payout: Payout, now: datetime) -> None:
-    """Whatever was refunded since has been taken from what is available: it stays taken."""
+    """Whatever was refunded since has been taken from what is available: it stays taken. What open
+    cases of risk are about is held."""
     # By the member first, for which there is an index.
     mine = Commission.filter(
         promoter_id=payout.member_id,
@@ -260,4 +267,7 @@ async def _put_back(payout: Payout, now: datetime) -> None:
     )
     found = await mine.order_by("id").select_for_update()
     await _put([each.id for each in found], Account.AVAILABLE, None)
+    concerned = await risk.concerned_by(found, now)
+    await risk.lock(concerned, _accounts(payout.program_id, payout.member_id))
     await ledger.post([_transfer(payout, EntryKind.PAYOUT_FAILED)], now)
+    await risk.hold(concerned, now)

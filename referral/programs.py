@@ -174,16 +174,25 @@ async def _read(version: RuleVersion) -> Sequence[Reward]:
 
 
 async def set_up(
-    code: str, name: str, *, window_days: int, rate_bps: int, currency: str, now: datetime
+    code: str,
+    name: str,
+    *,
+    window_days: int,
+    rate_bps: int,
+    currency: str,
+    now: datetime,
+    parent_rate_bps: int | None = None,
 ) -> Program:
-    """The program of this code; where it is missing, one for employees and loyal customers with
-    one reward: cash, of every order."""
+    """The program of this code; where it is missing, one for employees and loyal customers that
+    pays cash of every order, and with `parent_rate_bps` to their parents too."""
     program = await Program.get_or_none(code=code)
     if program is not None:
         return program
     terms = Terms(code, name, (Role.EMPLOYEE, Role.KOC), window_days=window_days)
-    reward = Reward(ConversionType.ORDER, Asset.CASH, rate_bps)
-    return await save(terms, [reward], currency=currency, now=now)
+    rewards = [Reward(ConversionType.ORDER, Asset.CASH, rate_bps)]
+    if parent_rate_bps is not None:
+        rewards.append(Reward(ConversionType.ORDER, Asset.CASH, parent_rate_bps, level=2))
+    return await save(terms, rewards, currency=currency, now=now)
 
 
 async def by_code(code: str) -> Program:

@@ -9,7 +9,7 @@ from core.jobs import Job
 from members import reevaluating, tiers
 from members.metrics import EVERYBODY, LIFETIME
 from members.models import LedgerTransfer, Tier
-from referral import facts, money_checks, recounting, rewards
+from referral import facts, money_checks, recounting, rewards, risk_checks
 from referral.money_checks import COMMISSION_KEY
 
 SHOWN_PER_CHECK = 20
@@ -22,6 +22,7 @@ def _differ(one: str, other: str, columns: Sequence[str]) -> str:
 # Each statement names the rows that contradict what the check's sentence claims.
 CHECKS = {
     **money_checks.CHECKS,
+    **risk_checks.CHECKS,
     "transfer {id}: its entries do not sum to zero": """
         SELECT transfer.id FROM ledger_transfer AS transfer
         LEFT JOIN ledger_entry AS entry ON entry.transfer_id = transfer.id
@@ -44,14 +45,16 @@ CHECKS = {
             AND transfer.key = 'commission:' || {COMMISSION_KEY}
         WHERE transfer.kind = 'ACCRUE' AND commission.id IS NULL""",
     "commission {id}: {reversed} is marked as reversed, {booked} was booked": f"""
-        SELECT commission.id, commission.reversed,
-            CAST(COALESCE(SUM(transfer.amount), 0) AS BIGINT) AS booked
+        SELECT commission.id, commission.reversed, CAST(COALESCE(SUM(transfer.amount), 0)
+            + COALESCE(MAX(rejection.amount), 0) AS BIGINT) AS booked
         FROM commission
         LEFT JOIN conversion AS refund ON refund.order_id = commission.conversion_id
         LEFT JOIN ledger_transfer AS transfer ON transfer.key
             = 'reversal:' || refund.id || ':' || {COMMISSION_KEY}
+        LEFT JOIN {risk_checks.REJECTION}
         GROUP BY commission.id, commission.reversed
-        HAVING commission.reversed <> COALESCE(SUM(transfer.amount), 0)""",
+        HAVING commission.reversed
+            <> COALESCE(SUM(transfer.amount), 0) + COALESCE(MAX(rejection.amount), 0)""",
     "order {external_id} of {source}: it is {status} and has {commissions} commissions": """
         SELECT conversion.source, conversion.external_id, conversion.status,
             COUNT(commission.id) AS commissions
@@ -132,13 +135,14 @@ CHECKS = {
             AND sale.refunded_minor + refund.amount_minor > sale.amount_minor""",
 }
 
-REFUNDED_COMMISSIONS = """
+REFUNDED_COMMISSIONS = f"""
     SELECT commission.id, commission.amount, commission.reversed,
-        sale.amount_minor, SUM(refund.amount_minor) AS refunded
+        sale.amount_minor, SUM(refund.amount_minor) AS refunded, MAX(rejection.id) AS rejection_id
     FROM commission
     JOIN conversion AS sale ON sale.id = commission.conversion_id
     JOIN conversion AS refund ON refund.order_id = sale.id
         AND refund.status IN ('CREDITED', 'NOT_CREDITED')
+    LEFT JOIN {risk_checks.REJECTION}
     GROUP BY commission.id, commission.amount, commission.reversed, sale.amount_minor"""
 
 
@@ -171,6 +175,8 @@ async def _problems(now: datetime) -> AsyncIterator[str]:
             yield f"… and {len(found) - SHOWN_PER_CHECK} more of this kind"
     for row in await database.rows(REFUNDED_COMMISSIONS):
         due = rewards.reversed_total(row["amount"], int(row["refunded"]), row["amount_minor"])
+        if row["rejection_id"] is not None:
+            due = row["amount"]  # nothing was left then, whatever is refunded
         if row["reversed"] != due:
             yield f"commission {row['id']}: {row['reversed']} is reversed, {due} should be"
     async for problem in _tier_problems(now):

@@ -1,4 +1,7 @@
-"""Owns the end of the hold time: what is due becomes available, by the time alone."""
+"""Owns the end of the hold time: what is due becomes available, by the time alone.
+
+But not before the rules of risk have looked at it (see `looking`): what is pending is not paid out.
+"""
 
 from datetime import datetime
 
@@ -10,7 +13,13 @@ TOPIC = "commission_release"
 BATCH = 100
 
 DUE = """
-SELECT id FROM commission WHERE account = 'PENDING' AND available_at <= $1
+SELECT id FROM commission WHERE account = 'PENDING' AND available_at <= $1 AND (
+    SELECT attribution.id FROM attribution
+    WHERE attribution.conversion_id = commission.conversion_id
+    AND attribution.program_id = commission.program_id
+    AND attribution.promoter_id = commission.promoter_id
+    AND attribution.level = commission.level
+) <= (SELECT attribution_id FROM looked)
 ORDER BY available_at LIMIT {most}{lock}
 """
 
@@ -29,7 +38,7 @@ async def work(now: datetime) -> bool:
     at work on is left for the next round.
     """
     await database.trust_indexes()
-    lock = " FOR UPDATE SKIP LOCKED" if database.is_postgres() else ""
+    lock = " FOR UPDATE OF commission SKIP LOCKED" if database.is_postgres() else ""
     found = await database.rows(DUE.format(most=BATCH, lock=lock), now)
     if not found:
         return False

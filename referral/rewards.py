@@ -45,6 +45,8 @@ def rewards(
     found: dict[tuple[int, Asset], Reward] = {}
     for asset in Asset:
         candidates = [rule for rule in rules if rule.asset is asset and rule.level == level]
+        if not candidates:
+            continue
         for at, receiver in enumerate(receivers):
             rule = receiver and matching(candidates, receiver.roles)
             if receiver is None or rule is None:

@@ -14,9 +14,9 @@ def divide(whole: int, weights: Sequence[Fraction | int]) -> Sequence[int]:
     """The whole in parts by weight that sum to it exactly: what rounding down leaves over goes to
     the largest remainders, to the earlier one on a tie. The weights sum to more than zero."""
     total = sum(weights)
-    exact = [Fraction(whole * weight, total) for weight in weights]
-    parts = [int(each) for each in exact]
-    by_remainder = sorted(range(len(parts)), key=lambda at: (parts[at] - exact[at], at))
+    exact = [divmod(whole * weight, total) for weight in weights]
+    parts = [int(part) for part, _ in exact]
+    by_remainder = sorted(range(len(parts)), key=lambda at: (-exact[at][1], at))
     for at in by_remainder[: whole - sum(parts)]:
         parts[at] += 1
     return parts
@@ -28,24 +28,24 @@ def shares(model: AttributionModel, ages: Sequence[timedelta]) -> Sequence[int]:
     return divide(WHOLE_PPM, _WEIGHTS[model](ages))
 
 
-def _last(ages: Sequence[timedelta]) -> Sequence[Fraction]:
-    return [Fraction(0)] * (len(ages) - 1) + [Fraction(1)]
+def _last(ages: Sequence[timedelta]) -> Sequence[int]:
+    return [0] * (len(ages) - 1) + [1]
 
 
-def _first(ages: Sequence[timedelta]) -> Sequence[Fraction]:
-    return [Fraction(1)] + [Fraction(0)] * (len(ages) - 1)
+def _first(ages: Sequence[timedelta]) -> Sequence[int]:
+    return [1] + [0] * (len(ages) - 1)
 
 
-def _linear(ages: Sequence[timedelta]) -> Sequence[Fraction]:
-    return [Fraction(1)] * len(ages)
+def _linear(ages: Sequence[timedelta]) -> Sequence[int]:
+    return [1] * len(ages)
 
 
-def _by_position(ages: Sequence[timedelta]) -> Sequence[Fraction]:
+def _by_position(ages: Sequence[timedelta]) -> Sequence[int]:
     """40 % to the first, 40 % to the last, the middle shares 20 %; two have 50 % each."""
     middle = len(ages) - 2
     if middle < 1:
         return _linear(ages)
-    return [Fraction(40), *[Fraction(20, middle)] * middle, Fraction(40)]
+    return [40 * middle, *[20] * middle, 40 * middle]
 
 
 def _by_age(ages: Sequence[timedelta]) -> Sequence[Fraction]:
@@ -54,7 +54,7 @@ def _by_age(ages: Sequence[timedelta]) -> Sequence[Fraction]:
     return [Fraction(2.0 ** -((age - latest) / HALF_LIFE)) for age in ages]
 
 
-_WEIGHTS: Mapping[AttributionModel, Callable[[Sequence[timedelta]], Sequence[Fraction]]] = {
+_WEIGHTS: Mapping[AttributionModel, Callable[[Sequence[timedelta]], Sequence[Fraction | int]]] = {
     AttributionModel.LAST_TOUCH: _last,
     AttributionModel.FIRST_TOUCH: _first,
     AttributionModel.LINEAR: _linear,

@@ -11,8 +11,9 @@ from core import database
 from members import ledger, payees
 from members.models import Asset, EntryKind, LedgerTransfer, Member, Role
 from members.payees import Payee
-from referral import adjusting, holding, payouts, reconciliation, releasing
-from referral.models import Commission, Payout, Program
+from referral import adjusting, holding, looking, payouts, reconciliation, releasing
+from referral.models import Commission, Payout, Program, RiskCase, RiskItem, RiskStatus
+from referral.risk_rules import Limits
 from tests import factories
 from tests.conftest import SECRET
 from tests.factories import NOW
@@ -42,6 +43,7 @@ class Purse:
         await scene.settle()
         order = await self.shop.find(name)
         await Commission.filter(conversion=order).update(available_at=due)
+        await look()
         commission = await Commission.get(conversion=order)
         assert commission.amount == amount
         return commission
@@ -84,6 +86,12 @@ async def purse(name: str = "lin", *, payee: bool = True, program: Program | Non
     return made
 
 
+async def look(limits: Limits | None = None, now: datetime = NOW) -> None:
+    """Has the rules of risk look at everything that was decided."""
+    while await looking.look(limits or Limits(), now):
+        pass
+
+
 async def release(now: datetime = NOW) -> None:
     while await releasing.work(now):
         pass
@@ -91,11 +99,27 @@ async def release(now: datetime = NOW) -> None:
 
 @database.unit_of_work
 async def hold(*commissions: Commission, fact: str = "case", now: datetime = NOW) -> list[int]:
+    """As a case of this name would."""
+    case = await RiskCase.create(
+        key=f"{fact} {next(NUMBERS)}",
+        rule=fact,
+        status=RiskStatus.OPEN,
+        promoter_id=commissions[0].promoter_id,
+        evidence={},
+        created_at=now,
+    )
+    for each in commissions:
+        await RiskItem.create(case=case, conversion_id=each.conversion_id, commission_id=each.id)
     return [*await holding.hold([each.id for each in commissions], fact, now)]
 
 
 @database.unit_of_work
 async def unhold(*commissions: Commission, fact: str = "case", now: datetime = NOW) -> list[int]:
+    await RiskCase.filter(
+        id__in=await RiskItem.filter(
+            commission_id__in=[each.id for each in commissions]
+        ).values_list("case_id", flat=True)
+    ).update(status=RiskStatus.RELEASED)
     return [*await holding.unhold([each.id for each in commissions], fact, now)]
 
 

@@ -5,7 +5,7 @@ import pytest
 from core import database
 from referral import payouts
 from tests.factories import NOW
-from tests.referral import purse
+from tests.referral import purse, suspects
 
 # What is done to the books, what undoes it, and what has to be said of it.
 CORRUPTIONS = {
@@ -64,6 +64,38 @@ async def test_every_corruption_is_named(opened: str) -> None:
             assert any(words in each for each in found), (name, found)
         assert await database.execute(mend) == 1, name
         assert await purse.problems() == [], name
+
+
+async def test_money_that_is_held_for_nobody_and_a_case_that_holds_nothing_are_named(
+    opened: str,
+) -> None:
+    lin = await purse.purse()
+    held, free = await lin.earn(3), await lin.earn(4)
+    await purse.hold(held)
+    await database.execute("UPDATE risk_case SET status = 'RELEASED'")
+    assert await purse.problems() == [
+        f"commission {held.id}: 3 of it are held, and no case is open about it"
+    ]
+    await database.execute("UPDATE risk_case SET status = 'OPEN'")
+    assert await purse.problems() == []
+    await database.execute("UPDATE risk_item SET commission_id = $1", free.id)
+    found = await purse.problems()
+    assert f"commission {held.id}: 3 of it are held, and no case is open about it" in found
+    [case_id] = await database.firsts("SELECT id FROM risk_case")
+    assert f"commission {free.id}: lies in PENDING, and case {case_id} is open about it" in found
+
+
+async def test_what_was_taken_back_without_a_rejection_is_named(opened: str) -> None:
+    lin = await purse.purse()
+    await purse.hold(await lin.earn(3))
+    await suspects.decide(await suspects.case(), release=False)
+    assert await purse.problems() == []
+    await database.execute("UPDATE risk_case SET status = 'RELEASED'")
+    [problem] = await purse.problems()
+    assert "takes back for a case that was not rejected" in problem
+    await database.execute("UPDATE risk_case SET status = 'REJECTED'")
+    await database.execute("UPDATE commission SET reversed = 2")
+    assert any("2 is marked as reversed, 3 was booked" in each for each in await purse.problems())
 
 
 @pytest.mark.parametrize("kind", ["RELEASE", "HOLD", "PAYOUT", "REVERSE"])

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from referral import payouts
-from referral.models import Commission, Payout, PayoutStatus
+from core import database
+from referral import payouts, risk, risk_deciding
+from referral.models import Commission, Payout, PayoutStatus, RiskCase
+from referral.risk import Suspicion
+from referral.risk_rules import Rule
 from tests.factories import NOW
 from tests.referral import purse
 from tests.referral.purse import Purse
@@ -16,7 +19,13 @@ STEPS = 40
 LEAST = 60
 
 
-@dataclass(slots=True)
+@database.unit_of_work
+async def report(suspicion: Suspicion) -> None:
+    await database.lock(risk.LOCK)
+    await risk.report([suspicion], NOW)
+
+
+@dataclass(slots=True, eq=False)
 class Earned:
     """A commission on paper: what is left of it, and where that is."""
 
@@ -32,6 +41,16 @@ class Paper:
     earned: list[Earned] = field(default_factory=list)
     owed_back: int = 0  # refunded after it was paid out, and not yet made up for
     in_payouts: int = 0
+    open: dict[int, list[Earned]] = field(default_factory=dict)  # what each open case is about
+
+    def is_suspected(self, earned: Earned) -> bool:
+        return any(earned in about for about in self.open.values())
+
+    def hold(self) -> None:
+        """What an open case is about and is not paid out."""
+        for each in self.earned:
+            if each.place != "paid" and self.is_suspected(each):
+                each.place = "held"
 
     def holds(self) -> tuple[int, int, int, int]:
         of = {place: sum(e.left for e in self.earned if e.place == place) for place in PLACES}
@@ -62,15 +81,36 @@ class Machine:
             if each.place == "pending":
                 each.place = "available"
 
-    async def hold(self) -> None:
-        if each := self.pick("pending", "available", "paid"):
-            await purse.hold(each.row, fact=f"case-{next(self.facts)}")
-            each.place = "paid" if each.place == "paid" else "held"
+    async def suspect(self) -> None:
+        """A case about some commissions, wherever they are; some may be another case's, too."""
+        some = [each for each in self.paper.earned if self.dice.random() < 0.3]
+        if not some:
+            return
+        stake = await risk.at_stake(
+            {each.row.conversion_id for each in some}, [each.row for each in some]
+        )
+        await report(
+            Suspicion(Rule.ORDER_VELOCITY, self.lin.promoter.id, stake, str(next(self.facts)))
+        )
+        case = await RiskCase.all().order_by("-id").first()
+        assert case is not None
+        self.paper.open[case.id] = some
+        self.paper.hold()
 
-    async def unhold(self) -> None:
-        if each := self.pick("held"):
-            await purse.unhold(each.row, fact=f"case-{next(self.facts)}")
-            each.place = "available"
+    async def decide(self) -> None:
+        """One of the cases, for or against; what it is about in another one stays held."""
+        if not self.paper.open:
+            return
+        case_id = self.dice.choice([*self.paper.open])
+        release = self.dice.random() < 0.5
+        await risk_deciding.decide(
+            case_id, release=release, note=None, actor_id=self.lin.customer.id, now=NOW
+        )
+        for each in self.paper.open.pop(case_id):
+            if each.place == "held" and not release:
+                each.left = 0
+            if each.place == "held" and release and not self.paper.is_suspected(each):
+                each.place = "available"
 
     async def refund(self) -> None:
         each = self.pick(*PLACES)
@@ -109,6 +149,7 @@ class Machine:
         # Its commissions are worth what is left of them; the rest of its amount makes up for what
         # was refunded since.
         self.paper.owed_back += back - payout.amount_minor
+        self.paper.hold()
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -120,7 +161,7 @@ async def test_any_sequence_ends_in_the_books_on_paper(opened: str, seed: int) -
     machine = Machine(lin, dice)
     steps: list[Callable[[], Awaitable[None]]] = [
         *(machine.earn, machine.earn, machine.release, machine.refund),
-        *(machine.hold, machine.unhold, machine.run, machine.fail),
+        *(machine.suspect, machine.decide, machine.run, machine.fail),
     ]
     for number in range(STEPS):
         step = dice.choice(steps)
