@@ -29,6 +29,7 @@ from api.settings import Settings
 from core import database
 from members.models import DowngradePolicy
 from tests.conftest import SECRET, require
+from tests.invoices import ask
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,7 @@ CUSTOMERS = 40
 INVOICES = 500
 KILLS = 6
 DOWN_SECONDS = 60
+CATCH_UP_SECONDS = 5
 PATIENCE_SECONDS = 150
 
 BOOKS = {
@@ -55,7 +57,8 @@ BOOKS = {
         GROUP BY member.email, account.asset""",
     "conversions": """
         SELECT type, status, amount_minor, refunded_minor,
-            CASE WHEN type <> 'REGISTRATION' THEN external_id END AS external_id -- a member's id
+            -- Of the other two it is made of row ids.
+            CASE WHEN type NOT IN ('REGISTRATION', 'PROMOTION') THEN external_id END AS external_id
         FROM conversion""",
     "standings": """
         SELECT customer_ref.ref, standing.spend_minor, tier.code
@@ -69,7 +72,8 @@ BOOKS = {
     "verdicts": """
         SELECT conversion.external_id, touch_verdict.verdict, touch_verdict.detail
         FROM touch_verdict JOIN conversion ON conversion.id = touch_verdict.conversion_id
-        WHERE conversion.type <> 'REGISTRATION' -- its detail says how long ago, by the clock""",
+        -- The detail of the other two says how long ago, by the clock.
+        WHERE conversion.type NOT IN ('REGISTRATION', 'PROMOTION')""",
 }
 
 
@@ -113,11 +117,17 @@ async def _books(url: str) -> dict[str, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(invoices: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """The books after a replay on SQLite that nothing disturbed."""
+def replayed(invoices: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The database after a replay on SQLite that nothing disturbed."""
     url = f"sqlite://{tmp_path_factory.mktemp('undisturbed') / 'wellspring.db'}"
     _finished(_command("replay", str(invoices), "--downgrade", "NEVER", url=url))
-    books = asyncio.run(_books(url))
+    return url
+
+
+@pytest.fixture(scope="module")
+def undisturbed(replayed: str) -> dict[str, list[str]]:
+    """Its books."""
+    books = asyncio.run(_books(replayed))
     assert all(books.values()), "a comparison of nothing with nothing proves nothing"
     return books
 
@@ -161,6 +171,25 @@ def _running(start: Callable[[], "subprocess.Popen[str]"]) -> Iterator["subproce
     finally:
         process.kill()
         process.wait()
+
+
+EARNED = """
+    SELECT CAST(substr(member.display_name, 10) AS INTEGER) AS employee, commission.level,
+        SUM(commission.amount) AS accrued_minor, SUM(commission.reversed) AS reversed_minor
+    FROM commission JOIN member ON member.id = commission.promoter_id
+    GROUP BY member.display_name, commission.level ORDER BY commission.level, employee"""
+
+
+def test_both_levels_of_a_replay_agree_with_plain_sql_over_the_file(
+    invoices: Path, replayed: str
+) -> None:
+    async def earned() -> list[tuple[int, ...]]:
+        async with database.opened(replayed):
+            return [tuple(row.values()) for row in await database.rows(EARNED)]
+
+    found = asyncio.run(earned())
+    assert found == ask(invoices, "retail_commissions.sql")
+    assert {level for _, level, accrued, taken_back in found if accrued > taken_back > 0} == {1, 2}
 
 
 def test_a_replay_killed_again_and_again_on_sqlite_ends_in_the_same_books(
@@ -266,7 +295,9 @@ async def _count(url: str, sql: str) -> int:
 
 
 def _recorded(url: str) -> int:
-    return asyncio.run(_count(url, "SELECT COUNT(*) FROM conversion WHERE type <> 'REGISTRATION'"))
+    return asyncio.run(
+        _count(url, "SELECT COUNT(*) FROM conversion WHERE type IN ('ORDER', 'REFUND')")
+    )
 
 
 def test_a_redis_stopped_for_a_minute_costs_time_and_nothing_else(
@@ -295,6 +326,43 @@ def test_a_redis_stopped_for_a_minute_costs_time_and_nothing_else(
         _finished(process)
 
     assert accepted_meanwhile > 0, "Redis was stopped too late to prove anything"
+    _same(postgres_url, undisturbed)
+
+
+DECIDED = "SELECT COUNT(*) FROM conversion WHERE status = 'CREDITED'"
+CLAIMED = """
+    SELECT COUNT(*) FROM outbox WHERE topic = 'conversion' AND lease IS NOT NULL
+    AND done_at IS NULL AND dead_at IS NULL"""
+
+
+def test_a_worker_stopped_beyond_its_lease_and_continued_credits_nothing_twice(
+    invoices: Path, undisturbed: dict[str, list[str]], postgres_url: str, redis_url: str
+) -> None:
+    def worker() -> "subprocess.Popen[str]":
+        return _command("worker", url=postgres_url, broker=redis_url)
+
+    def stopped_with_claims(process: "subprocess.Popen[str]") -> bool:
+        process.send_signal(signal.SIGSTOP)
+        if asyncio.run(_count(postgres_url, CLAIMED)):
+            return True
+        process.send_signal(signal.SIGCONT)
+        return False
+
+    def replaying() -> "subprocess.Popen[str]":
+        words = ("replay", str(invoices), "--downgrade", "NEVER")
+        return _command(*words, url=postgres_url, broker=redis_url)
+
+    with _running(replaying) as process, _running(worker) as stopped:
+        _until(lambda: asyncio.run(_count(postgres_url, DECIDED)) > 20)
+        _until(lambda: stopped_with_claims(stopped))
+        with _running(worker):
+            _finished(process)
+            stopped.send_signal(signal.SIGCONT)
+            time.sleep(CATCH_UP_SECONDS)
+        assert stopped.poll() is None, "it goes on as if nothing had happened"
+        lost = "SELECT COUNT(*) FROM outbox WHERE attempts > 1"
+        assert asyncio.run(_count(postgres_url, lost)) > 0, "nobody took over what it had claimed"
+
     _same(postgres_url, undisturbed)
 
 
