@@ -1,6 +1,7 @@
 """The `wellspring` command."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Coroutine
@@ -138,6 +139,7 @@ def _serve(settings: Settings) -> None:
     # Once it has stopped in order, the server passes the signal on that told it to.
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: sys.exit(0))
+    gc.freeze()  # what is loaded by now stays: no collection need look at it again
     server.run()
     if not server.started:
         sys.exit(1)
@@ -175,6 +177,7 @@ async def _work(settings: Settings) -> None:
         broker = workers.make_broker(settings)
         bell = await stack.enter_async_context(workers.doorbell(broker))
         await stack.enter_async_context(workers.working(broker, bell))
+        gc.freeze()  # as in a server
         err.print("The worker is ready. Ctrl-C stops it.")
         await stopped.wait()
 
@@ -246,9 +249,9 @@ def replay(
 ) -> None:
     """Plays the UCI Online Retail invoices through the API, a year of orders and refunds.
 
-    Customers become members, a third of them through the links of ten employees. Goes on where an
-    earlier run was stopped. With the broker memory:// it credits by itself; with redis:// it
-    needs a `wellspring worker` beside it.
+    Customers become members, a third of them through the links of ten employees, of whom one leads
+    the others. Goes on where an earlier run was stopped. With the broker memory:// it credits by
+    itself; with redis:// it needs a `wellspring worker` beside it.
     """
     settings = load()
     started = datetime.now(UTC)
@@ -267,10 +270,11 @@ def replay(
     out.print(f"{len(plan.steps)} steps played, {plan.skipped} skipped, in {seconds:.0f} s")
     for name, members in summary.members_by_tier.items():
         out.print(f"members in tier {name}: {members}")
-    out.print(
-        f"commissions: {summary.accrued_minor} accrued, {summary.reversed_minor} reversed "
-        "(minor units)"
-    )
+    for level, earned in summary.earned.items():
+        out.print(
+            f"commissions of level {level}: {earned.accrued_minor} accrued, "
+            f"{earned.reversed_minor} reversed (minor units)"
+        )
 
 
 def _bar() -> Progress:

@@ -1,6 +1,8 @@
 """Puts a server together: routes, middleware, the database and, where embedded, the worker."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
@@ -12,11 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api import assets, bank_file, caching, http, qr, redirect, requests, worker
+from api import assets, bank_file, caching, headers, http, qr, redirect, requests, worker
 from api.caching import Cached
+from api.endpoint import GraphQLApp
 from api.errors import Unexpected, refused
+from api.headers import Header, Secured
+from api.rates import Rates
 from api.requests import BodyLimit, RequestId
-from api.schema import GraphQLApp
 from api.settings import Settings
 from core import database
 from referral.clicks import Clicks
@@ -33,6 +37,8 @@ def create(settings: Settings) -> Starlette:
     on one that was not migrated (`NotMigrated`)."""
     brokers: list[Broker] = []
     clicks = Clicks()
+    rates = Rates(settings.rate_limit)
+    always = headers.standing(settings.base_url)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -42,7 +48,10 @@ def create(settings: Settings) -> Starlette:
             broker = worker.make_broker(settings)
             brokers.append(broker)
             bell = await stack.enter_async_context(worker.doorbell(broker))
-            if settings.embedded:
+            if not settings.embedded:
+                sharing = asyncio.create_task(rates.share(settings.broker_url))
+                stack.push_async_callback(_cancelled, sharing)
+            else:
                 await stack.enter_async_context(worker.working(broker, bell))
             yield
 
@@ -53,35 +62,42 @@ def create(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *redirect.routes(settings, clicks),  # first, since nothing is asked for as often
-            Route(caching.PATH, BodyLimit(GraphQLApp(settings)), methods=["GET", "POST"]),
+            Route(caching.PATH, BodyLimit(GraphQLApp(settings, rates)), methods=["GET", "POST"]),
             Route("/payouts.csv", bank_file.route(settings)),
             *qr.routes(settings),
             *assets.routes(settings),
             *http.routes(settings, check_broker),
         ],
         middleware=[
-            Middleware(Cached),  # a kept answer needs none of the others
+            Middleware(Cached, rates=rates),  # a kept answer needs none of the others
             Middleware(RequestId),
+            Middleware(Secured, always=always),
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST"],
-                allow_headers=["authorization", "content-type", "x-request-id"],
-                expose_headers=["x-request-id", "retry-after"],
+                allow_headers=["authorization", "content-type", "idempotency-key", "x-request-id"],
+                expose_headers=["x-request-id", "retry-after", "idempotency-replayed"],
             ),
         ],
-        exception_handlers={Exception: _unexpected},
+        exception_handlers={Exception: functools.partial(_unexpected, always)},
         lifespan=lifespan,
     )
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def _unexpected(always: Sequence[Header], request: Request, error: Exception) -> Response:
     """What is nobody's expected mistake: said without detail here, whole in the log."""
     request_id = request.scope.get(requests.ID_KEY, "")
     log.error("unexpected error", path=request.url.path, request_id=request_id, exc_info=error)
     refusal = Unexpected("Something went wrong on our side; quote the request id to support.")
     response = refused(refusal, request_id)
-    response.headers["x-request-id"] = request_id  # this is outside of RequestId
+    response.headers["x-request-id"] = request_id  # this is outside of all middleware
+    response.raw_headers = headers.completed(response.raw_headers, always)
     return response
 
 

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from api import bearers, pages, uploads
+from api import bearers, conditional, pages, uploads
 from api.context import Context
 from api.errors import Refusal, Unauthenticated, as_json
 from api.media import Media
@@ -55,7 +55,7 @@ def routes(settings: Settings) -> Sequence[Route]:
         if path is None or found is None:
             return pages.not_found("There is no such file.")
         headers = {**_HEADERS, "etag": f'"{name}"'}
-        if _known(request, headers["etag"]):
+        if conditional.known(request, headers["etag"]):
             return Response(status_code=304, headers=headers)
         return _file(name, path, found, headers)
 
@@ -110,14 +110,6 @@ def _found(path: Path) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     return found if S_ISREG(found.st_mode) else None
-
-
-def _known(request: Request, etag: str) -> bool:
-    """Whether the caller has it already: RFC 9110, section 13.1.2."""
-    named = request.headers.get("if-none-match", "")
-    return named.strip() == "*" or etag in (
-        each.strip().removeprefix("W/") for each in named.split(",")
-    )
 
 
 def _file(name: str, path: Path, found: os.stat_result, headers: dict[str, str]) -> Response:

@@ -12,7 +12,7 @@ from api import bearers
 from api.context import Context
 from api.errors import Refusal, refused
 from api.nodes import to_id
-from api.schema import request_id
+from api.requests import request_id
 from api.settings import Settings
 from core import money
 from core.errors import Mistake

@@ -42,7 +42,8 @@ class ContentImportInput:
         default="", description="Markdown without HTML; at most 500,000 characters."
     )
     cover_url: str | None = strawberry.field(
-        default=None, description="The picture that goes with the teaser."
+        default=strawberry.UNSET,
+        description="The picture that goes with the teaser. Left out, it stays as it is.",
     )
     tags: list[TagCreateInput] = strawberry.field(
         default_factory=list,
@@ -97,14 +98,15 @@ class BulkMutation:
 
 def _said(item: ContentImportInput, settings: Settings) -> dict[str, Any]:
     """The item in the form of a row of a file."""
-    return {
+    url = item.cover_url
+    cover = {} if url is strawberry.UNSET else {"coverUrl": url and relative(settings, url)}
+    return cover | {
         "slug": item.slug,
         "kind": item.kind,
         "locale": item.locale,
         "title": item.title,
         "summary": item.summary,
         "body": item.body,
-        "coverUrl": item.cover_url and relative(settings, item.cover_url),
         "tags": [_tag(tag) for tag in item.tags],
         "author": item.author,
         "publishedAt": item.published_at and item.published_at.isoformat(),

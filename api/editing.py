@@ -19,7 +19,8 @@ from content.drafts import Given
 from content.errors import LimitExceeded
 from content.library import NewContent
 from content.models import Audience, ContentKind, Dimension
-from content.tagging import MOST_CONTENTS, NewTag, TagChanges
+from content.planting import NewTag
+from content.tagging import MOST_CONTENTS, TagChanges
 from core.errors import Required
 from members.models import Role
 

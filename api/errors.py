@@ -4,6 +4,8 @@ import functools
 import json
 import math
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -16,10 +18,14 @@ from starlette.responses import Response
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from api import access
+from core.deadline import TooLate
 from core.errors import Mistake
 from core.paging import BadPage
 
 log = structlog.get_logger(__name__)
+
+METHOD_NOT_ALLOWED = 405
+COME_AGAIN = timedelta(seconds=5)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,6 +68,19 @@ def user_error(mistake: Mistake) -> UserError:
     )
 
 
+@dataclass(slots=True)
+class Outcome:
+    """What became of the mutations of one request; with `mistake`, none of them is carried out and
+    each is answered with it."""
+
+    mistake: Mistake | None = None
+    done: int = 0
+    mistaken: int = 0
+
+
+outcome: ContextVar[Outcome | None] = ContextVar("outcome", default=None)
+
+
 class Refusal(Exception):
     """A request that is not carried out at all: a top-level error with `extensions.code`."""
 
@@ -95,6 +114,19 @@ class PayloadTooLarge(Refusal):
     status = 413
 
 
+class QueryTooComplex(Refusal):
+    """The document asks for more than one request may."""
+
+    code = "QUERY_TOO_COMPLEX"
+
+
+class DocumentNotFound(Refusal):
+    """No trusted document has this id, or none but trusted ones are taken."""
+
+    code = "PERSISTED_DOCUMENT_NOT_FOUND"
+    status = 404
+
+
 class Postponed(Refusal):
     """Not now: the answer as a whole says so, with its HTTP status, and when to come again."""
 
@@ -113,8 +145,18 @@ class RateLimited(Postponed):
 class UpstreamUnavailable(Postponed):
     """A server that we ask does not answer."""
 
-    code = "UPSTREAM_UNAVAILABLE"
+    code = "TIMEOUT"
     status = 503
+
+
+class TookTooLong(Postponed):
+    """The request was still reading when its time was over."""
+
+    code = "TIMEOUT"
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("This took too long and was broken off; ask for less.", COME_AGAIN)
 
 
 class Unexpected(Refusal):
@@ -124,16 +166,18 @@ class Unexpected(Refusal):
     status = 500
 
 
-def refused(refusal: Refusal, request_id: str) -> Response:
-    """The answer to a request that was not carried out."""
+def refused(refusal: Refusal, request_id: str, form: str = "application/json") -> Response:
+    """The answer to a request that was not carried out, in a form that the client accepts."""
     extensions = {"code": refusal.code, "requestId": request_id}
-    headers: dict[str, str] = {}
+    headers = {"cache-control": "no-store"}
     if refusal.status == Unauthenticated.status:
         headers["www-authenticate"] = "Bearer"
     if isinstance(refusal, Postponed):
         headers["retry-after"] = str(refusal.wait_seconds)
+    if refusal.status == METHOD_NOT_ALLOWED:
+        headers["allow"] = "POST"
     body = as_json({"errors": [{"message": refusal.message, "extensions": extensions}]})
-    return Response(body, refusal.status, headers, media_type="application/json")
+    return Response(body, refusal.status, headers, media_type=form)
 
 
 def as_json(data: object) -> bytes:
@@ -142,8 +186,15 @@ def as_json(data: object) -> bytes:
         return orjson.dumps(data)
     except orjson.JSONEncodeError:
         pass  # of what it is too strict for there is little, and this is slow
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=_read)
     return text.encode(errors="backslashreplace")
+
+
+def _read(part: Any) -> Any:
+    """What is finished already stands for what it says."""
+    if isinstance(part, orjson.Fragment):
+        return orjson.loads(part.contents)
+    raise TypeError(f"not JSON: {type(part).__name__}")
 
 
 def mistakes_to(
@@ -159,10 +210,16 @@ def mistakes_to(
     ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
         @functools.wraps(resolver)
         async def answer(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            noted = outcome.get() or Outcome()
+            if noted.mistake is not None:
+                return payload([user_error(noted.mistake)])
             try:
-                return await resolver(self, *args, **kwargs)
+                done = await resolver(self, *args, **kwargs)
             except Mistake as mistake:
+                noted.mistaken += 1
                 return payload([user_error(mistake)])
+            noted.done += 1
+            return done
 
         return answer
 
@@ -171,7 +228,9 @@ def mistakes_to(
 
 def postponed(result: ExecutionResult | PreExecutionError) -> Postponed | None:
     """Why the request as a whole has to wait, if it has to."""
-    causes = (error.original_error for error in result.errors or [])
+    causes = [error.original_error for error in result.errors or []]
+    if any(isinstance(cause, TooLate) for cause in causes):
+        return TookTooLong()
     return next((cause for cause in causes if isinstance(cause, Postponed)), None)
 
 

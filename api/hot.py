@@ -2,31 +2,33 @@
 one statement and no resolver gives the answer; all else is left to the general way."""
 
 import functools
+from binascii import b2a_base64
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar, cast
 
+import orjson
 from graphql import GraphQLError, GraphQLObjectType, OperationDefinitionNode
 from graphql.execution.collect_fields import FieldDetailsList
 from graphql.execution.values import get_argument_values
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from api.media import absolute
-from api.nodes import to_id
 from api.scalars import serialize_instant
 from api.settings import Settings
 from content import listing, reading
-from content.listing import TAG, Asked, Listed
+from content.listing import Asked, Finish, Listed, Template
 from content.models import Dimension
+from content.templates import PLACE, Maybe, Parts, Shown, Tags, Unfinished
 
 T = TypeVar("T")
 KEPT_PLANS = 256
-KEPT_IDS = 8_192
 PAGES = frozenset({"contents"})  # the fields of Query that answer by `either`
 
-Known = Callable[["_Compiler", FieldDetailsList], str]
+Made = Callable[[Listed], bytes]  # JSON of the page as a whole
+Part = str | Shown | Unfinished | Maybe | Tags | Made
+Known = Callable[["_Compiler", FieldDetailsList], Sequence[Part]]
 
 
 # By ids; what is kept with each plan keeps those from being given to something else.
@@ -49,7 +51,7 @@ def either(asked: Asked, generally: Callable[[], Awaitable[T]]) -> T:
     return cast(T, _Either(asked, generally))
 
 
-async def at_once(found: Any, plan: "Plan") -> dict[str, Any] | None:
+async def at_once(found: Any, plan: "Plan") -> orjson.Fragment | None:
     """The finished value of what a resolver returned; None where only the general way has it."""
     if isinstance(found, _Either) and listing.able(found.asked):
         return await plan.answer(found.asked)
@@ -106,14 +108,16 @@ class ExecutionContext(StrawberryGraphQLCoreExecutionContext):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a page has to show and what is made of it."""
+    """What a page has to show, and what is made of it."""
 
-    shown: Sequence[str]
-    make: Callable[[Listed], dict[str, Any]]
+    template: Template
+    parts: Sequence["str | Made"]
 
-    async def answer(self, asked: Asked) -> dict[str, Any]:
+    async def answer(self, asked: Asked) -> orjson.Fragment:
         """The finished value of the field."""
-        return self.make(await listing.page(asked, self.shown))
+        page = await listing.page(asked, self.template)
+        made = [part.encode() if isinstance(part, str) else part(page) for part in self.parts]
+        return orjson.Fragment(b"".join(made))
 
 
 class Unknown(Exception):
@@ -123,59 +127,87 @@ class Unknown(Exception):
 def _compiled(execution: ExecutionContext, selected: FieldDetailsList) -> Plan | None:
     compiler = _Compiler(execution)
     try:
-        made = compiler.object("ContentConnection", selected)
+        parts = compiler.object("ContentConnection", selected)
     except (Unknown, GraphQLError, RecursionError):  # the general way says what is wrong
         return None
-    names = {
-        "cover": functools.partial(absolute, execution.context_value.settings),
-        "id": functools.lru_cache(maxsize=KEPT_IDS)(to_id),
-        "instant": _instant_shown,
+    finish = {
+        **{letter: _id_shown(kind) for kind, letter in _IDS.items()},
+        _INSTANT: _instant_shown,
+        _COVER: functools.partial(_cover_shown, execution.context_value.settings.base_url.encode()),
     }
-    # All of it is written below: of the query there are only names, which are letters and digits.
-    make = eval(f"lambda page: {made}", names)  # noqa: S307
-    return Plan([*compiler.shown], make)
+    return Plan(Template(compiler.texts, finish), cast(Any, parts))
 
 
-def _instant_shown(text: str | None) -> str | None:
-    return text and serialize_instant(reading.instant(text))
+# What SQL cannot write is finished by the functions of these letters, from its JSON.
+_IDS = {"Content": "C", "Member": "M", "Tag": "T", "Tier": "L"}
+_INSTANT, _COVER = "I", "U"
+
+
+def _id_shown(kind: str) -> Finish:
+    """As `to_id`, of the number as it is written."""
+    kind_before = f"{kind}:".encode()
+    return lambda number: b'"%b"' % b2a_base64(kind_before + number, newline=False)
+
+
+def _cover_shown(base_url: bytes, url: bytes) -> bytes:
+    """As `absolute`: an address that begins with / is of this server."""
+    return b'"%b%b' % (base_url, url[1:]) if url.startswith(b'"/') else url
+
+
+def _instant_shown(text: bytes) -> bytes:
+    """An instant as answers carry it: mostly, only the frame is another."""
+    if text == b"null":
+        return text
+    whole, parted = len(text) == 27, len(text) == 34 and text[26] != ord("0")
+    if text.endswith(b'+00:00"') and (whole or parted):
+        return b'%bT%bZ"' % (text[:11], text[12:-7])
+    return orjson.dumps(serialize_instant(reading.instant(text[1:-1].decode())))
 
 
 @dataclass(slots=True)
 class _Compiler:
-    """Writes what is selected as Python, in which `page` is `Listed`, `row` is of a content and
-    `tag` is one of its tags: called for each value, functions would cost more than the database.
-    """
+    """Puts what is selected together of parts: those of a row are written by the database, which
+    leaves little to Python; called for each value, functions would cost more than the statement."""
 
     execution: ExecutionContext
-    shown: dict[str, int] = field(default_factory=dict)  # what a row has to show, and its place
+    texts: list[Parts] = field(default_factory=list)  # of each row
 
-    def object(self, kind: str, selected: FieldDetailsList) -> str:
+    def object(self, kind: str, selected: FieldDetailsList) -> Sequence[Part]:
         """An object, by the keys and in the order selected."""
         of = cast(GraphQLObjectType, self.execution.schema.type_map[kind])
         fields = self.execution.collect_subfields(of, selected).grouped_field_set
-        values = (f"{key!r}: {self._value(kind, each)}" for key, each in fields.items())
-        return f"{{{', '.join(values)}}}"
+        parts: list[Part] = []
+        for key, each in fields.items():
+            parts += [f'{"," if parts else "{"}"{key}":', *self._value(kind, each)]
+        return _merged([*(parts or "{"), "}"])
 
-    def _value(self, kind: str, selected: FieldDetailsList) -> str:
+    def _value(self, kind: str, selected: FieldDetailsList) -> Sequence[Part]:
         name = selected[0].node.name.value
         if name == "__typename":
-            return repr(kind)
+            return [f'"{kind}"']
         if name not in FIELDS[kind]:
             raise Unknown
         known = FIELDS[kind][name]
-        return self.of_row(known) if isinstance(known, str) else known(self, selected)
+        return [Shown(known)] if isinstance(known, str) else known(self, selected)
 
-    def of_row(self, name: str) -> str:
-        """What a row shows under this name."""
-        return f"row[{self.shown.setdefault(name, len(self.shown))}]"
+
+def _merged(parts: Sequence[Part]) -> Sequence[Part]:
+    """The same with texts that follow one another as one."""
+    merged: list[Part] = []
+    for part in parts:
+        if isinstance(part, str) and merged and isinstance(merged[-1], str):
+            merged[-1] += part
+        else:
+            merged.append(part)
+    return merged
+
+
+def _unfinished(by: str, *names: str) -> Known:
+    return lambda compiler, selected: [Unfinished(by, names)]
 
 
 def _id(kind: str, name: str) -> Known:
-    return lambda compiler, selected: f"id({kind!r}, {compiler.of_row(name)})"
-
-
-def _instant(name: str) -> Known:
-    return lambda compiler, selected: f"instant({compiler.of_row(name)})"
+    return _unfinished(_IDS[kind], name)
 
 
 def _same(kind: str) -> Known:
@@ -185,34 +217,33 @@ def _same(kind: str) -> Known:
 
 def _optional(kind: str, name: str) -> Known:
     """Likewise, where the row names one."""
+    return lambda compiler, selected: [Maybe(name, _written(compiler.object(kind, selected)))]
 
-    def known(compiler: _Compiler, selected: FieldDetailsList) -> str:
-        made = compiler.object(kind, selected)
-        return f"(None if {compiler.of_row(name)} is None else {made})"
+
+def _rows(kind: str) -> Known:
+    def known(compiler: _Compiler, selected: FieldDetailsList) -> Sequence[Part]:
+        number = len(compiler.texts)
+        compiler.texts.append(_written(compiler.object(kind, selected)))
+        return ["[", lambda page: page.text(number), "]"]
 
     return known
 
 
-def _rows(kind: str) -> Known:
-    return lambda compiler, selected: f"[{compiler.object(kind, selected)} for row in page.rows]"
+def _written(parts: Sequence[Part]) -> Parts:
+    return cast(Parts, parts)  # below a row there is nothing that is made of the page
 
 
-def _tags(compiler: _Compiler, selected: FieldDetailsList) -> str:
-    made, rows = compiler.object("Tag", selected), compiler.of_row("tags")
+def _tags(compiler: _Compiler, selected: FieldDetailsList) -> Sequence[Part]:
     of = cast(GraphQLObjectType, compiler.execution.schema.type_map["Content"])
     node, _, fragment = selected[0]
     values = compiler.execution.variable_values
     asked = get_argument_values(of.fields["tags"], node, values, fragment).get("dimension")
-    only = "" if asked is None else f" if {_tag('dimension')} == {Dimension(asked).value!r}"
-    return f"[{made} for tag in sorted({rows} or ()){only}]"
+    dimension = None if asked is None else Dimension(asked)
+    return ["[", Tags(_written(compiler.object("Tag", selected)), dimension), "]"]
 
 
-def _tag(name: str) -> str:
-    return f"tag[{TAG.index(name)}]"
-
-
-def _written(text: str) -> Known:
-    return lambda compiler, selected: text
+def _made(make: Made) -> Known:
+    return lambda compiler, selected: [make]
 
 
 # What is known of each type: what a row shows under this name, or how to make it. Only what every
@@ -223,12 +254,12 @@ FIELDS: Mapping[str, Mapping[str, str | Known]] = {
         "nodes": _rows("Content"),
         "pageInfo": _same("PageInfo"),
     },
-    "ContentEdge": {"cursor": "cursor", "node": _same("Content")},
+    "ContentEdge": {"cursor": _unfinished(listing.CURSOR, *PLACE), "node": _same("Content")},
     "PageInfo": {
-        "hasNextPage": _written("page.has_next"),
-        "hasPreviousPage": _written("page.has_previous"),
-        "startCursor": _written("(page.cursor(page.rows[0]) if page.rows else None)"),
-        "endCursor": _written("(page.cursor(page.rows[-1]) if page.rows else None)"),
+        "hasNextPage": _made(lambda page: orjson.dumps(page.has_next)),
+        "hasPreviousPage": _made(lambda page: orjson.dumps(page.has_previous)),
+        "startCursor": _made(lambda page: page.cursor(0)),
+        "endCursor": _made(lambda page: page.cursor(-1)),
     },
     "Content": {
         "id": _id("Content", "id"),
@@ -241,19 +272,22 @@ FIELDS: Mapping[str, Mapping[str, str | Known]] = {
         "locale": "locale",
         "title": "title",
         "summary": "summary",
-        "coverUrl": lambda compiler, selected: f"cover({compiler.of_row('cover_url')})",
+        "coverUrl": _unfinished(_COVER, "cover_url"),
         "shareText": "share_text",
         "audience": "audience",
-        "publishedAt": _instant("published_at"),
-        "scheduledAt": _instant("scheduled_at"),
-        "createdAt": _instant("created_at"),
-        "updatedAt": _instant("updated_at"),
+        "publishedAt": _unfinished(_INSTANT, "published_at"),
+        "scheduledAt": _unfinished(_INSTANT, "scheduled_at"),
+        "createdAt": _unfinished(_INSTANT, "created_at"),
+        "updatedAt": _unfinished(_INSTANT, "updated_at"),
         "access": _same("ContentAccess"),
         "minTier": _optional("Tier", "min_tier_id"),
         "author": _optional("Member", "author_id"),
         "tags": _tags,
     },
-    "ContentAccess": {"reason": "access", "requiredTier": _optional("Tier", "min_tier_id")},
+    "ContentAccess": {
+        "reason": _unfinished(listing.ACCESS, "audience", "min_tier_id"),
+        "requiredTier": _optional("Tier", "min_tier_id"),
+    },
     "Member": {
         "id": _id("Member", "author_id"),
         "displayName": "author_name",
@@ -266,9 +300,9 @@ FIELDS: Mapping[str, Mapping[str, str | Known]] = {
         "rank": "tier_rank",
     },
     "Tag": {
-        "id": _written(f"id('Tag', {_tag('id')})"),
-        "dimension": _written(_tag("dimension")),
-        "slug": _written(_tag("slug")),
-        "name": _written(_tag("name")),
+        "id": _id("Tag", "tag_id"),
+        "dimension": "tag_dimension",
+        "slug": "tag_slug",
+        "name": "tag_name",
     },
 }

@@ -1,4 +1,7 @@
-"""Owns the plain HTTP routes: the page of a content, the front page, health."""
+"""Owns the plain HTTP routes: the page of a content, the front page, health.
+
+Pages are what anybody may read, whoever asks, so that others may keep them.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from api import pages, targets
+from api import conditional, pages, targets
 from api.media import absolute
 from api.settings import Settings
 from content import reading
@@ -27,16 +30,17 @@ def routes(settings: Settings, check_broker: Callable[[], Awaitable[None]]) -> l
         piece = await reading.by_slug(ANYBODY, request.path_params["slug"])
         if piece is None:
             return pages.not_found("There is no such page.")
-        return pages.content(
+        page = pages.content(
             piece,
             await _html(piece),
             targets.address(piece, settings),
             absolute(settings, piece.cover_url),
         )
+        return conditional.shared(request, page)
 
     async def newest(request: Request) -> Response:
         page = await reading.contents(ANYBODY, INDEX_PIECES)
-        return pages.index([edge.node for edge in page.edges])
+        return conditional.shared(request, pages.index([edge.node for edge in page.edges]))
 
     async def live(request: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers=NO_STORE)

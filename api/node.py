@@ -17,6 +17,7 @@ from api.links import ReferralLink
 from api.members import Member
 from api.nodes import Node, split_id
 from api.payouts import Payout
+from api.risk import RiskCase
 from api.tags import Tag
 from api.tiers import Tier, TierApplication
 from api.webhooks import WebhookDelivery, WebhookEndpoint
@@ -25,6 +26,7 @@ from core import jobs, webhooks
 from members import models
 from referral.models import Link
 from referral.models import Payout as PayoutRow
+from referral.models import RiskCase as RiskCaseRow
 
 MOST_NODES = 100
 Found = Awaitable[Node | None]
@@ -79,6 +81,12 @@ async def _payout(context: Context, id: int) -> Node | None:
     return row and Payout.of(row)
 
 
+async def _risk_case(context: Context, id: int) -> Node | None:
+    context.allow(STAFF)
+    row = await RiskCaseRow.get_or_none(id=id)
+    return row and RiskCase.of(row)
+
+
 async def _webhook_endpoint(context: Context, id: int) -> Node | None:
     context.allow([models.Role.ADMIN])
     row = await webhooks.WebhookEndpoint.get_or_none(id=id, deleted_at__isnull=True)
@@ -101,6 +109,7 @@ KINDS: Mapping[str, Callable[[Context, int], Found]] = {
     "Job": _job,
     "Payout": _payout,
     "ReferralLink": _link,
+    "RiskCase": _risk_case,
     "WebhookEndpoint": _webhook_endpoint,
     "WebhookDelivery": _webhook_delivery,
 }
@@ -119,8 +128,9 @@ Id = Annotated[strawberry.ID, argument(description="From any `id` field.")]
 class NodeQuery:
     @strawberry.field(
         description="An object by its id; null where there is none. Who may see it depends on its "
-        "kind: jobs are for staff, those of `contentsImport` for editors; applications and links "
-        "for the member and staff; pay-outs for the member and FINANCE; webhooks for admins.",
+        "kind: jobs and cases of risk are for staff, jobs of `contentsImport` for editors; "
+        "applications and links for the member and staff; pay-outs for the member and FINANCE; "
+        "webhooks for admins.",
         extensions=[access.EVERYBODY],
     )
     async def node(self, info: Info, id: Id) -> Node | None:

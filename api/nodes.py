@@ -1,11 +1,12 @@
 """Owns ids and pages as the API shows them."""
 
+from binascii import b2a_base64
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Annotated, Generic, TypeVar
 
 import strawberry
-from strawberry.relay import from_base64, to_base64
+from strawberry.relay import from_base64
 
 from api import access
 from core.errors import NotFound
@@ -34,7 +35,7 @@ class Node:
 
 def to_id(kind: str, number: int) -> strawberry.ID:
     """The id by which the API names row `number` of this kind."""
-    return strawberry.ID(to_base64(kind, number))
+    return strawberry.ID(b2a_base64(f"{kind}:{number}".encode(), newline=False).decode())
 
 
 def split_id(id: str) -> tuple[str, int] | None:

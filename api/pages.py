@@ -76,9 +76,11 @@ def index(rows: Sequence[Piece]) -> HTMLResponse:
 
 
 def not_found(what: str) -> HTMLResponse:
-    """A page that says what was looked for and not found."""
+    """A page that says what was looked for and not found: it may be there in a moment."""
     body = "<p>Please check the address, or ask whoever sent it to you.</p>"
-    return _page("Nothing here", what, body, "en", status=404)
+    page = _page("Nothing here", what, body, "en", status=404)
+    page.headers["cache-control"] = "no-store"
+    return page
 
 
 def _page(

@@ -11,6 +11,7 @@ from api.context import Info
 from api.errors import mistakes_to
 from api.members import Member
 from members import payees
+from referral import shared_payees
 
 
 @strawberry.input(description="Where somebody wants to be paid.")
@@ -39,6 +40,6 @@ class PayeeMutation:
         member_id = info.context.signed_in().member_id
         payee = payees.Payee(input.method, input.name, input.account, input.bank)
         vault = payees.vault(info.context.settings.payee_secrets())
-        await payees.put(member_id, payee, vault, info.context.now)
+        await shared_payees.put(member_id, payee, vault, info.context.now)
         row = await info.context.load.member_by_id.load(member_id)
         return MemberPayload(member=row and Member.of(row))

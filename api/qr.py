@@ -10,12 +10,15 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from api import pages, targets
+from api import conditional, pages, targets
 from api.settings import Settings
 from referral import links
 
 # A picture of the same link is the same for as long as its address is.
-HEADERS = {"cache-control": "public, max-age=86400", "x-content-type-options": "nosniff"}
+HEADERS = {
+    "cache-control": "public, max-age=86400",
+    "cross-origin-resource-policy": "cross-origin",  # for pages and screens elsewhere
+}
 TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 USUAL_SCALE = 8  # pixels of a module: about 300 in all
 LARGEST_SCALE = 40
@@ -37,7 +40,7 @@ def routes(settings: Settings) -> list[Route]:
         # Drawing takes some 10 ms, in which others are answered.
         body = await asyncio.to_thread(_draw, targets.link_url(link, settings), kind, scale)
         headers = {**HEADERS, "etag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'}
-        if headers["etag"] in request.headers.get("if-none-match", ""):
+        if conditional.known(request, headers["etag"]):
             return Response(status_code=304, headers=headers)
         return Response(body, media_type=TYPES[kind], headers=headers)
 

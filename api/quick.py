@@ -7,7 +7,6 @@ from enum import Enum
 from inspect import isawaitable
 from typing import Any, cast
 
-import orjson
 from graphql import (
     DocumentNode,
     FieldNode,
@@ -45,26 +44,6 @@ class Asked:
     text: str
     name: str | None
     variables: Mapping[str, Any]
-
-
-def asked(headers: Mapping[bytes, bytes], body: bytes) -> Asked | None:
-    """What a plain POST asks for; None for all else, which the general way looks at."""
-    accept = headers.get(b"accept", b"")
-    if b"event-stream" in accept or b"multipart" in accept:
-        return None
-    if not headers.get(b"content-type", b"").startswith(b"application/json"):
-        return None
-    try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(found, dict) or not found.keys() <= {"query", "variables", "operationName"}:
-        return None
-    text, name = found.get("query"), found.get("operationName")
-    variables = found.get("variables") or {}
-    if not isinstance(text, str) or not isinstance(variables, dict):
-        return None
-    return Asked(text, name, variables) if name is None or isinstance(name, str) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,20 +8,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+from tortoise.functions import Sum
 
 from api import app, demo, retail
 from api.retail import Order, Plan, Refund, Step
 from api.settings import Settings
 from core import codes, outbox
 from members import identity, publishing, tiers
-from members.models import DowngradePolicy, EntryKind, LedgerEntry, Member, Role, Standing
-from referral import conversions, links, programs
-from referral.models import Link
+from members.models import DowngradePolicy, Member, Role, Standing
+from referral import conversions, enrollments, links, programs
+from referral.models import Commission, Link
 
 SOURCE = "online-retail"
 PROGRAM = "retail"
 WINDOW_DAYS = 365
 RATE_BPS = 500
+PARENT_RATE_BPS = 100
 CLICKED_BEFORE = timedelta(hours=1)
 WAIT_SECONDS = 0.2
 
@@ -44,12 +46,19 @@ class ReplayFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Earned:
+    """What the promoters of a level were credited, and what of it was taken back."""
+
+    accrued_minor: int
+    reversed_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What stands in the database when everything is decided."""
 
     members_by_tier: Mapping[str, int]
-    accrued_minor: int
-    reversed_minor: int
+    earned: Mapping[int, Earned]  # by level
 
 
 Progress = Callable[[str, int, int], None]
@@ -145,7 +154,8 @@ async def _introduce_once(shop: Shop, plan: Plan, step: Step) -> None:
 
 @asynccontextmanager
 async def _shop(settings: Settings, downgrade: DowngradePolicy) -> AsyncIterator[Shop]:
-    server = app.create(settings)
+    # Its documents are our own, though in no front-end's manifest.
+    server = app.create(settings.model_copy(update={"trusted_documents_only": False}))
     async with server.router.lifespan_context(server):
         token, entrances = await _set_up(settings, downgrade)
         async with httpx.AsyncClient(
@@ -157,7 +167,8 @@ async def _shop(settings: Settings, downgrade: DowngradePolicy) -> AsyncIterator
 
 
 async def _set_up(settings: Settings, downgrade: DowngradePolicy) -> tuple[str, Sequence[Link]]:
-    """The shop's token, the tiers, and ten employees with a link each; safe to repeat."""
+    """The shop's token, the tiers, and ten employees with a link each, the first of whom leads the
+    others; safe to repeat."""
     now = datetime.now(UTC)
     token = await identity.token_for("retail-shop@wellspring.example", [Role.SERVICE], now)
     rules = demo.ladder(downgrade)
@@ -167,14 +178,17 @@ async def _set_up(settings: Settings, downgrade: DowngradePolicy) -> tuple[str, 
         "Online retail",
         window_days=WINDOW_DAYS,
         rate_bps=RATE_BPS,
+        parent_rate_bps=PARENT_RATE_BPS,
         currency=settings.currency,
         now=now,
     )
-    entrances = []
+    entrances: list[Link] = []
     for number in range(retail.EMPLOYEES):
         email = f"retail-employee-{number}@wellspring.example"
         await identity.token_for(email, [Role.EMPLOYEE], now, display_name=f"Employee {number}")
         employee = await Member.get(email_key=email)
+        leader_id = entrances[0].owner_id if entrances else None
+        await enrollments.enroll(PROGRAM, employee.id, now, parent_id=leader_id)
         entrances.append(
             await links.set_up(
                 program_id=program.id,
@@ -214,9 +228,7 @@ async def _summary() -> Summary:
         tier.code: await customers.filter(tier=tier).count() for tier in await tiers.ladder()
     }
     by_tier["none"] = await customers.filter(tier=None).count()
-    entries = LedgerEntry.filter(account__member_id__isnull=False)
-    sums = {
-        kind: sum(each.amount for each in await entries.filter(transfer__kind=kind))
-        for kind in EntryKind
-    }
-    return Summary(by_tier, sums[EntryKind.ACCRUE], -sums[EntryKind.REVERSE])
+    sums = Commission.all().group_by("level").order_by("level")
+    sums = sums.annotate(accrued=Sum("amount"), taken_back=Sum("reversed"))
+    earned = await sums.values_list("level", "accrued", "taken_back")
+    return Summary(by_tier, {level: Earned(*amounts) for level, *amounts in earned})

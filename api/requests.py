@@ -1,7 +1,7 @@
 """Owns what every HTTP request gets: an id, and a limit for its body."""
 
+import random
 import re
-import uuid
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,7 +16,17 @@ ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 
 def name(given: bytes) -> bytes:
     """The id of a request: the one that the client has given it, if that is fit for one."""
-    return given if given and ID.fullmatch(given) else uuid.uuid4().hex.encode()
+    return given if given and ID.fullmatch(given) else _new()
+
+
+def request_id() -> str:
+    """The id of the request that this task answers."""
+    return structlog.contextvars.get_contextvars().get("request_id", "")
+
+
+def _new() -> bytes:
+    """Another one for each request. They keep no secret, so that the system need not be asked."""
+    return random.randbytes(16).hex().encode()  # noqa: S311
 
 
 class RequestId:
@@ -37,8 +47,9 @@ class RequestId:
                 message["headers"] = [*message["headers"], (ID_HEADER, named)]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._app(scope, receive, send_named)
+        # Each request is a task of its own: what is bound in it ends with it.
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        await self._app(scope, receive, send_named)
 
 
 class BodyLimit:

@@ -78,6 +78,44 @@ class Settings(BaseSettings):
         default=(),
         description="origins of web front-ends, separated by commas: https://www.example.com",
     )
+    max_depth: int = Field(
+        default=15, ge=1, le=100, description="how deep a document may select, from 1 to 100"
+    )
+    max_aliases: int = Field(
+        default=30, ge=0, le=1000, description="how many aliases a document may have, up to 1000"
+    )
+    max_tokens: int = Field(
+        default=2_000, ge=100, le=20_000, description="how long a document may be, 100 to 20000"
+    )
+    max_cost: int = Field(
+        default=10_000,
+        ge=1_000,
+        le=10_000_000,
+        description="what one request may cost, from 1000 to 10000000",
+    )
+    rate_limit: int = Field(
+        default=1_200,
+        ge=0,
+        le=1_000_000,
+        description="how many requests a minute a viewer and an address may send each, up to "
+        "1000000; 0 for any number",
+    )
+    deadline_seconds: int = Field(
+        default=10, ge=1, le=600, description="how long a request may read, from 1 to 600"
+    )
+    trusted_documents: str = Field(
+        default="",
+        description="the JSON file of trusted documents, such as persisted-documents.json",
+    )
+    trusted_documents_only: bool = Field(
+        default=False, description="false, or true: no other documents are taken"
+    )
+    introspection: bool = Field(
+        default=True, description="true, or false: clients cannot ask for the schema"
+    )
+    suggestions: bool = Field(
+        default=True, description="true, or false: mistakes do not name what may have been meant"
+    )
     currency: str = Field(
         default="CNY", description="an ISO 4217 code of three capitals, such as CNY"
     )
@@ -93,6 +131,19 @@ class Settings(BaseSettings):
         default=(),
         description=f"secrets of at least {SHORTEST_SECRET} characters, separated by commas: the "
         "first encrypts where members are paid, all of them and SECRET decrypt; by default SECRET",
+    )
+    risk_registrations: int = Field(
+        default=100,
+        ge=0,
+        le=1_000_000,
+        description="how many registrations a promoter may bring within RISK_WINDOW_MINUTES before "
+        "what they earn is held: a number from 0, which switches it off, to 1000000",
+    )
+    risk_orders: int = Field(
+        default=100, ge=0, le=1_000_000, description="likewise orders: a number from 0 to 1000000"
+    )
+    risk_window_minutes: int = Field(
+        default=60, ge=1, le=10_080, description="a number from 1 to 10080, which is a week"
     )
 
     wechat_url: str = Field(
@@ -280,6 +331,9 @@ def load() -> Settings:
         raise BadSettings([*unknown, *map(_line, error.errors())]) from error
     if not settings.secret and not settings.database_url.startswith("sqlite://"):
         unknown.append(f"{PREFIX}SECRET is not set. Accepted: {_accepted('secret')}.")
+    if settings.trusted_documents_only and not settings.trusted_documents:
+        accepted = _accepted("trusted_documents")
+        unknown.append(f"{PREFIX}TRUSTED_DOCUMENTS is not set. Accepted: {accepted}.")
     if settings.wechat_app_id and not settings.wechat_app_secret:
         accepted = _accepted("wechat_app_secret")
         unknown.append(f"{PREFIX}WECHAT_APP_SECRET is not set. Accepted: {accepted}.")

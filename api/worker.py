@@ -6,9 +6,10 @@ The same pieces run inside the server (in-memory broker) and in processes of the
 import asyncio
 import random
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import dramatiq
@@ -24,10 +25,11 @@ from dramatiq.middleware import Middleware
 
 from api.settings import Settings
 from content import import_jobs, lifecycle
-from core import database, delivering, outbox, webhooks
+from core import database, delivering, idempotency, outbox, webhooks
 from core.delivering import Sender
 from members import reevaluating, reviews
-from referral import conversions, counting, crediting, releasing
+from referral import conversions, counting, crediting, looking, releasing
+from referral.risk_rules import Limits
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +43,7 @@ REDIS_TIMEOUT_SECONDS = 5
 STOP_TIMEOUT_MS = 10_000
 SWEEP_SECONDS = 5.0
 QUIET_SECONDS = 0.03  # after a ring, so that what comes close behind it makes one batch
+TURN_SECONDS = 1.0  # of work on one topic, before the others may have the thread
 BROKER_DOWN = (redis.RedisError, DramatiqError, OSError)
 
 
@@ -77,9 +80,10 @@ class HostLoop(Middleware):
 def make_broker(settings: Settings) -> Broker:
     """The broker of the settings. No retries of its own: the outbox keeps the attempts.
 
-    From then on this process sends webhooks as the settings say.
+    From then on this process sends webhooks and looks at velocity as the settings say.
     """
     delivering.send_with(Sender(settings.signing_key(), settings.webhook_hosts))
+    looking.limit(_limits(settings))
     middleware: list[Middleware] = [HostLoop(asyncio.get_running_loop())]
     if settings.broker_url == "memory://":
         return StubBroker(middleware=middleware)
@@ -89,6 +93,11 @@ def make_broker(settings: Settings) -> Broker:
         socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
     )
     return RedisBroker(client=client, middleware=middleware, dead_message_ttl=DEAD_DOORBELL_TTL_MS)
+
+
+def _limits(settings: Settings) -> Limits:
+    window = timedelta(minutes=settings.risk_window_minutes)
+    return Limits(settings.risk_registrations, settings.risk_orders, window)
 
 
 def _clock() -> datetime:
@@ -103,15 +112,19 @@ WORK: Mapping[str, Callable[[], Awaitable[bool]]] = {
     reviews.TOPIC: lambda: reviews.work(_clock()),
     releasing.TOPIC: lambda: releasing.work(_clock()),
     counting.TOPIC: counting.work,
+    looking.TOPIC: lambda: looking.work(_clock()),
     import_jobs.TOPIC: lambda: import_jobs.work(import_jobs.TOPIC, _clock),
     import_jobs.DRY_RUN: lambda: import_jobs.work(import_jobs.DRY_RUN, _clock),
     webhooks.TOPIC: lambda: delivering.work(_clock),
+    idempotency.TOPIC: lambda: idempotency.work(_clock()),
 }
 # What has no outbox rows: whether the time has come for any of it.
 DUE_BY_TIME: Mapping[str, Callable[[datetime], Awaitable[bool]]] = {
     reviews.TOPIC: reviews.due,
     releasing.TOPIC: releasing.due,
     counting.TOPIC: lambda now: counting.is_due(),
+    looking.TOPIC: lambda now: looking.is_due(),
+    idempotency.TOPIC: idempotency.due,
 }
 
 
@@ -119,6 +132,26 @@ async def _more(topic: str) -> bool:
     """Whether, after a batch, another one is due: rows that came meanwhile, or that had to wait
     for this one since they are of its lane. Their own ring has found nothing to do."""
     return topic in DUE_BY_TIME or await outbox.waiting(topic, _clock()) is not None
+
+
+async def _turn(topic: str) -> bool:
+    """Does batch after batch for a while, since it takes time until a ring is heard, and two at a
+    time: while the database works on the one, this process does on the other. Says whether there
+    may be more."""
+    until = time.monotonic() + TURN_SECONDS
+
+    async def one_by_one() -> bool:
+        while await WORK[topic]():
+            if time.monotonic() >= until:
+                return True
+        return False
+
+    # Both come to their end, whatever becomes of the other: what was claimed is given back then.
+    ends = await asyncio.gather(one_by_one(), one_by_one(), return_exceptions=True)
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end
+    return any(ends)
 
 
 class Doorbell:
@@ -132,11 +165,13 @@ class Doorbell:
 
     def _actor(self, broker: Broker, topic: str) -> dramatiq.Actor[[int], Any]:
         async def work(outbox_id: int) -> None:
-            """One batch, and another ring when there is more, or when one failed: what comes
-            behind a bad row does not wait for it."""
+            """A batch, or a turn of them, and another ring when there is more, or when one failed:
+            what comes behind a bad row does not wait for it."""
             more = topic not in DUE_BY_TIME  # that counts no attempts: the sweeper tries again
             try:
                 more = await WORK[topic]() and await _more(topic)
+                if more and topic not in DUE_BY_TIME:
+                    more = await _turn(topic)
             finally:
                 if more:
                     self.ring(topic, outbox_id)

@@ -43,6 +43,7 @@ def installation(*, scaled: bool) -> Iterator[tuple[str, dict[str, str]]]:
             **os.environ,
             "WELLSPRING_PORT": str(port),
             "WELLSPRING_SECRET": uuid.uuid4().hex,
+            "WELLSPRING_RATE_LIMIT": "0",
             "WELLSPRING_DATABASE_URL": f"sqlite://{directory}/bench.db",
         }
         words = [["run"]]

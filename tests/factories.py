@@ -9,7 +9,7 @@ from content import library, lifecycle, tagging
 from content.drafts import Given
 from content.library import NewContent
 from content.models import ContentKind, ContentStatus, Dimension, Tag
-from content.tagging import NewTag
+from content.planting import NewTag
 from core import codes
 from members import grants, identity, publishing
 from members.models import DowngradePolicy, Member, Role, TierApplication

@@ -14,6 +14,7 @@ on_sqlite_alone = pytest.mark.parametrize("settings", ["embedded"], indirect=Tru
 # All but the counters, which workers bring up to date in their own time.
 TABLES = (
     "outbox",
+    "kept_answer",
     "member",
     "member_role",
     "session",
@@ -57,6 +58,7 @@ TABLES = (
     "touch_verdict",
     "payout",
     "risk_case",
+    "risk_item",
 )
 
 

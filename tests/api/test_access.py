@@ -36,6 +36,7 @@ from graphql import (
 
 from api import access, app, schema
 from api.access import Access
+from api.context import Context
 from api.settings import Settings
 from content.models import Content
 from core import database
@@ -310,7 +311,7 @@ THINGS = strawberry.Schema(ThingQuery)
 
 async def things(selection: str, viewer: identity.Viewer | None) -> Any:
     settings = Settings(database_url="sqlite://unused", secret=SECRET)
-    context = schema.Context(settings, datetime.now(UTC), viewer)
+    context = Context(settings, datetime.now(UTC), viewer)
     return await THINGS.execute(f"{{ thing {{ {selection} }} }}", context_value=context)
 
 

@@ -76,7 +76,8 @@ async def test_a_known_origin_may_call_the_api(server: Api) -> None:
     assert "access-control-allow-credentials" not in asked.headers
     answer = await server.http.post("/graphql", json=QUERY, headers={"origin": FRONT_END})
     assert answer.headers["access-control-allow-origin"] == FRONT_END
-    assert answer.headers["access-control-expose-headers"] == "x-request-id, retry-after"
+    exposed = answer.headers["access-control-expose-headers"]
+    assert exposed == "x-request-id, retry-after, idempotency-replayed"
 
 
 async def test_a_foreign_origin_may_not_call_the_api(server: Api) -> None:

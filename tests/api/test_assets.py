@@ -265,7 +265,9 @@ async def test_a_file_is_kept_for_a_year_and_nothing_in_it_runs(live: Api) -> No
     response = await live.http.get(path)
     headers = response.headers
     assert headers["cache-control"] == "public, max-age=31536000, immutable"
-    assert headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert headers["content-security-policy"] == (
+        "default-src 'none'; sandbox; frame-ancestors 'none'"
+    )
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["content-disposition"].startswith("inline")
     assert "set-cookie" not in headers
@@ -284,7 +286,9 @@ async def test_a_document_is_saved_and_not_shown(live: Api) -> None:
     assert response.content == images.PDF
     assert response.headers["content-type"] == "application/pdf"
     assert response.headers["content-disposition"].startswith("attachment")
-    assert response.headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert response.headers["content-security-policy"] == (
+        "default-src 'none'; sandbox; frame-ancestors 'none'"
+    )
 
 
 @on_sqlite_alone

@@ -16,8 +16,8 @@ from graphql import parse
 
 from api import caching, schema
 from api.caching import Cached, Kept, _Answer
+from api.endpoint import GraphQLApp
 from api.requests import BodyLimit
-from api.schema import GraphQLApp
 from api.settings import Settings
 from content import lifecycle, state, tagging
 from content.models import Audience

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
+from api.endpoint import GraphQLApp
 from api.nodes import to_id
 from api.requests import BodyLimit
-from api.schema import GraphQLApp
 from api.settings import Settings
 from content.models import ContentStatus, Media
 from core import database

@@ -18,7 +18,7 @@ from core.audit import AuditEntry
 from members import payees
 from members.models import Asset, LedgerTransfer, Role
 from members.payees import Payee
-from referral import adjusting, releasing
+from referral import adjusting, looking, releasing
 from referral.bank_orders import Order
 from referral.models import Commission, Payout, PayoutStatus
 from tests import factories
@@ -72,6 +72,8 @@ async def world(live: Api, amount_minor: int = 5_000) -> World:
     assert found["status"] == "CREDITED"
     now = datetime.now(UTC)
     await Commission.all().update(available_at=now - timedelta(minutes=1))
+    while await looking.work(now):
+        pass
     await releasing.work(now)
     finance = await factories.person("finance", Role.FINANCE)
     return World(stage, finance, await Commission.get())

@@ -17,6 +17,7 @@ from strawberry.types.execution import ExecutionResult
 
 from api import hot, quick, schema
 from api.context import Context
+from api.endpoint import GraphQLApp
 from api.errors import as_json, formatted
 from api.requests import BodyLimit
 from api.settings import Settings
@@ -164,7 +165,7 @@ ARGUMENTS = [
 @some.composite
 def documents(draw: some.DrawFn) -> str:
     """A query for pages of contents, valid, of whatever shape."""
-    unknown = draw(some.sampled_from([False, False, False, True]))
+    unknown = draw(some.booleans())
     names = iter(range(10_000))
 
     def chosen(kind: str, depth: int) -> str:
@@ -253,11 +254,14 @@ async def shortly(
     """The whole answer of the short way, where there is one."""
     known = quick.Quick(schema.schema._schema, INSTALLED)
     known.keep(document, parse(document), None)
-    body = json.dumps({"query": document, "variables": variables}).encode()
-    asked = quick.asked({b"content-type": b"application/json"}, body)
-    assert asked is not None
+    asked = quick.Asked(document, None, variables)
     data = await known.answer(asked, Context(INSTALLED, NOW, viewer))
     return None if data is None else as_json({"data": data, "errors": []})
+
+
+def plain(answered: bytes) -> Any:
+    """What it says, keys in their order: there are many ways to write a text."""
+    return json.loads(answered, object_pairs_hook=list)
 
 
 def test_whatever_is_selected_the_answer_is_that_of_the_general_way(url: str) -> None:
@@ -277,14 +281,14 @@ def test_whatever_is_selected_the_answer_is_that_of_the_general_way(url: str) ->
             assert validate(schema.schema._schema, parse(document)) == [], document
             at_once = runner.run(answer(Quick, document, known[name], variables))
             general = runner.run(answer(General, document, known[name], variables))
-            assert at_once == general
+            assert plain(at_once) == plain(general)
             short.append(runner.run(shortly(document, known[name], variables)))
-            assert short[-1] in (None, general)
+            assert short[-1] is None or plain(short[-1]) == plain(general)
 
         same()
     assert len(short) - short.count(None) > 15
     assert Quick.planned.count(True) > 50
-    assert Quick.planned.count(False) > 10
+    assert Quick.planned.count(False) > 5
 
 
 PAGE = """query ($after: String, $size: Int = 3, $side: Dimension, $more: Boolean! = true) {
@@ -299,7 +303,7 @@ PAGE = """query ($after: String, $size: Int = 3, $side: Dimension, $more: Boolea
 async def test_a_page_costs_one_statement_however_often_it_is_asked_for(opened: str) -> None:
     await shelve()
     # No worker in this process, whose statements would be among those.
-    transport = httpx.ASGITransport(BodyLimit(schema.GraphQLApp(INSTALLED)))
+    transport = httpx.ASGITransport(BodyLimit(GraphQLApp(INSTALLED)))
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
         variables: dict[str, Any] = {}
         for size in (2, 2, 100):

@@ -22,7 +22,15 @@ from api.files import Mapped
 from content import articles, library, rows
 from content.drafts import prose
 from content.importing import Outcome
-from content.models import Audience, Content, ContentKind, ContentStatus, Dimension, Tag
+from content.models import (
+    Audience,
+    Content,
+    ContentKind,
+    ContentStatus,
+    ContentVersion,
+    Dimension,
+    Tag,
+)
 from content.rows import Row, TagRow
 from core import database
 from core.errors import Invalid, Mistake
@@ -71,12 +79,7 @@ def test_markdown_says_its_fields_above_and_its_body_below(tmp_path: Path) -> No
     assert isinstance(one, Row)
     assert isinstance(two, Row)
     assert (one.slug, two.slug) == ("spring-tea", "夏天")
-    assert one.given == {
-        "title": "2024",
-        "summary": "",
-        "body": "# No\n\nText\n",
-        "cover_url": None,
-    }
+    assert one.given == {"title": "2024", "body": "# No\n\nText\n"}
     assert [tag.slug for tag in one.tags] == ["wishes"]
 
 
@@ -130,6 +133,7 @@ def test_words_that_differ_by_case_and_blanks_are_one_tag() -> None:
     ]
     assert said["coverUrl"] == "https://x.example/a.png"
     assert len(rows.read(said | {"title": "x"}).slug) == 1
+    assert "coverUrl" not in articles.row({"path": "content/zh/blog/a/index.md"})
 
 
 def test_both_real_sets_come_in_whole_with_slugs_of_their_own() -> None:
@@ -361,7 +365,8 @@ async def test_an_editor_imports_drafts_and_a_reviewer_anything(live: Api) -> No
     editor = (await factories.person("xia", Role.EDITOR)).token
     reviewer = (await factories.person("rui", Role.REVIEWER)).token
     tag = {"dimension": "USER", "slug": "wishes", "name": "Wishes"}
-    items = [{"slug": "a", "title": "A", "tags": [tag]}, {"slug": "b", "title": ""}]
+    first = {"slug": "a", "title": "A", "tags": [tag], "coverUrl": "/a.png"}
+    items = [first, {"slug": "b", "title": ""}]
     dry = await live.ask(IMPORT, editor, items=items, dryRun=True)
     problem = "items[1] (b): title: This must not be empty."
     ended = {"status": "DONE", "done": 2, "total": 2, "problems": [problem]}
@@ -377,6 +382,10 @@ async def test_an_editor_imports_drafts_and_a_reviewer_anything(live: Api) -> No
     begun = await live.ask(IMPORT, reviewer, items=live_item)
     await _ended(live, reviewer, begun["job"]["id"])
     assert await Content.filter(status="PUBLISHED").count() == 1
+    assert (await ContentVersion.get(version=2)).cover_url == "/a.png"  # it was not spoken of
+    begun = await live.ask(IMPORT, reviewer, items=[{**live_item[0], "coverUrl": None}])
+    await _ended(live, reviewer, begun["job"]["id"])
+    assert (await ContentVersion.get(version=3)).cover_url is None
 
 
 async def test_too_many_items_and_strangers_are_refused(live: Api) -> None:

@@ -1,8 +1,9 @@
 """The page of a content, over real HTTP: what previews read, and what an editor cannot make run."""
 
+import pytest
 from structlog.testing import capture_logs
 
-from content import library
+from content import library, lifecycle
 from content.models import Audience, ContentStatus
 from members.models import Role
 from tests import factories
@@ -124,3 +125,90 @@ async def test_staff_content_has_no_page(live: Api) -> None:
     assert response.status_code == 404
     assert "Secret plans" not in response.text
     assert "Secret plans" not in (await live.http.get("/")).text
+
+
+# ---- what others may keep
+
+
+@pytest.mark.parametrize("path", ["/", "/c/tea"])
+async def test_a_page_that_somebody_has_is_not_sent_again(live: Api, path: str) -> None:
+    await factories.piece("tea", body="Steep")
+    first = await live.http.get(path)
+    etag = first.headers["etag"]
+    assert first.headers["cache-control"] == "public, no-cache"
+    assert etag[0] == etag[-1] == '"'
+    for named in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        for ask in (live.http.get, live.http.head):
+            again = await ask(path, headers={"if-none-match": named})
+            assert (again.status_code, again.content) == (304, b"")
+            assert again.headers["etag"] == etag
+            assert again.headers["cache-control"] == "public, no-cache"
+            assert "content-type" not in again.headers
+    other = await live.http.get(path, headers={"if-none-match": f'"{etag[1:6]}"'})
+    assert (other.status_code, other.text) == (200, first.text)
+    head = await live.http.head(path)
+    assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", etag)
+    assert int(head.headers["content-length"]) == len(first.content)
+
+
+async def test_a_page_has_another_tag_once_something_is_published(live: Api) -> None:
+    editor = (await factories.person("ed", Role.REVIEWER)).member.id
+    tea = await factories.piece("tea", title="Tea")
+    tags = {path: (await live.http.get(path)).headers["etag"] for path in ("/", "/c/tea")}
+    await library.update(tea, 1, {"title": "Green tea", "body": "new"}, editor, factories.NOW)
+    for path, etag in tags.items():  # a draft is nobody's business
+        same = await live.http.get(path, headers={"if-none-match": etag})
+        assert same.status_code == 304
+    await lifecycle.publish(tea, 2, None, editor, factories.NOW)
+    for path, etag in tags.items():
+        changed = await live.http.get(path, headers={"if-none-match": etag})
+        assert changed.status_code == 200
+        assert changed.headers["etag"] != etag
+        assert "Green tea" in changed.text
+
+
+async def test_a_page_that_is_archived_is_not_found_by_who_has_it(live: Api) -> None:
+    editor = (await factories.person("ed", Role.REVIEWER)).member.id
+    tea = await factories.piece("tea", title="Tea")
+    tags = {path: (await live.http.get(path)).headers["etag"] for path in ("/", "/c/tea")}
+    await lifecycle.archive(tea, editor, factories.NOW)
+    for named in (tags["/c/tea"], "*"):
+        gone = await live.http.get("/c/tea", headers={"if-none-match": named})
+        assert (gone.status_code, gone.headers["cache-control"]) == (404, "no-store")
+        assert "etag" not in gone.headers
+    front = await live.http.get("/", headers={"if-none-match": tags["/"]})
+    assert front.status_code == 200
+    assert "Tea" not in front.text
+
+
+async def test_what_is_kept_of_a_gated_page_is_the_same_for_everybody(live: Api) -> None:
+    await factories.ladder()
+    await factories.piece("tea", summary="A teaser", body="The secret", min_tier="silver")
+    await factories.piece("plans", title="Secret plans", audience=Audience.STAFF)
+    lin = await factories.person("lin", Role.REVIEWER, Role.ADMIN)
+    for path in ("/", "/c/tea"):
+        anybody = await live.http.get(path)
+        signed_in = {"authorization": f"Bearer {lin.token}", "cookie": f"session={lin.token}"}
+        hers = await live.http.get(path, headers=signed_in)
+        assert (hers.status_code, hers.content) == (200, anybody.content)
+        assert hers.headers["etag"] == anybody.headers["etag"]
+        assert "ecret" not in anybody.text
+        signed_in["if-none-match"] = anybody.headers["etag"]
+        assert (await live.http.get(path, headers=signed_in)).status_code == 304
+
+
+async def test_lifting_a_gate_changes_the_tag_of_its_page(live: Api) -> None:
+    await factories.ladder()
+    editor = (await factories.person("ed", Role.REVIEWER)).member.id
+    tea = await factories.piece("tea", body="The secret", min_tier="silver")
+    gated = await live.http.get("/c/tea")
+    await library.update(tea, 1, {"min_tier": None}, editor, factories.NOW)
+    await lifecycle.publish(tea, 2, None, editor, factories.NOW)
+    etag = {"if-none-match": gated.headers["etag"]}
+    shown = await live.http.get("/c/tea", headers=etag)
+    assert (shown.status_code, "The secret" in shown.text) == (200, True)
+    await library.update(tea, 2, {"min_tier": "silver"}, editor, factories.NOW)
+    await lifecycle.publish(tea, 3, None, editor, factories.NOW)
+    again = await live.http.get("/c/tea", headers={"if-none-match": shown.headers["etag"]})
+    assert (again.status_code, "The secret" in again.text) == (200, False)
+    assert again.headers["etag"] == gated.headers["etag"]

@@ -1,8 +1,6 @@
 """Reading the retail invoices, planning their replay, and the same sums in plain SQL."""
 
-import csv
 import gzip
-import sqlite3
 import tempfile
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -16,10 +14,10 @@ from hypothesis import strategies as st
 
 from api import retail
 from api.retail import Invoice, Order, Refund
+from tests import invoices
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT.parent / "shared/data/orders_online_retail/orders.csv.gz"
-QUERY = (ROOT / "docs/retail_spend.sql").read_text(encoding="utf-8")
 HEADER = "invoice_no,customer_id,invoice_at,country,n_lines,units,total_gbp,is_cancellation"
 NOON = datetime(2011, 1, 1, 12, tzinfo=UTC)
 
@@ -53,15 +51,7 @@ def matches(*invoices: Invoice) -> dict[str, str | None]:
 
 
 def spend_by_sql(path: Path) -> dict[str, int]:
-    """The query of the docs over the rows as the sqlite3 shell imports them: text throughout."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    database = sqlite3.connect(":memory:")
-    database.execute(f"CREATE TABLE invoices ({', '.join(f'{name} TEXT' for name in header)})")
-    database.executemany(f"INSERT INTO invoices VALUES ({', '.join('?' * len(header))})", rows)
-    found = database.execute(QUERY).fetchall()
-    database.close()
+    found = invoices.ask(path, "retail_spend.sql")
     assert found == sorted(found)
     return dict(found)
 
@@ -467,3 +457,14 @@ def test_the_query_of_the_docs_agrees_with_spend_for_every_real_customer(
     real: retail.Plan,
 ) -> None:
     assert spend_by_sql(FILE) == spend(real)
+
+
+@needs_file
+def test_the_query_of_the_docs_finds_what_the_employees_of_the_real_file_earned() -> None:
+    found = invoices.ask(FILE, "retail_commissions.sql")
+    earned = {level: [0, 0] for level in (1, 2)}
+    for _, level, accrued, taken_back in found:
+        earned[level][0] += accrued
+        earned[level][1] += taken_back
+    assert earned == {1: [16_722_490, 1_033_313], 2: [3_147_881, 204_786]}
+    assert len(found) == 11

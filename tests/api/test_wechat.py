@@ -115,8 +115,8 @@ async def test_what_wechat_cannot_do_now_is_a_clear_refusal_without_anything_int
 ) -> None:
     for code, status, said, wait in (
         (server.failing(45011), 429, "RATE_LIMITED", "60"),
-        (server.code("o-mei", busy=3), 503, "UPSTREAM_UNAVAILABLE", "5"),
-        (server.failing(40125), 503, "UPSTREAM_UNAVAILABLE", "5"),
+        (server.code("o-mei", busy=3), 503, "TIMEOUT", "5"),
+        (server.failing(40125), 503, "TIMEOUT", "5"),
     ):
         with capture_logs() as logged:
             response = await live.post(SIGN_IN, input={"code": code})

@@ -177,3 +177,45 @@ def test_the_brokers_own_retries_are_off() -> None:
         return [type(each).__name__ for each in broker.middleware]
 
     assert asyncio.run(middleware()) == ["HostLoop"]
+
+
+class Work:
+    """So many batches of a topic, the last of which may fail."""
+
+    def __init__(self, batches: int, *, failing: bool = False) -> None:
+        self.left, self.failing, self.ended = batches, failing, 0
+
+    async def __call__(self) -> bool:
+        self.left -= 1
+        if self.left == 0 and self.failing:
+            raise RuntimeError("a bad row")
+        await asyncio.sleep(0)
+        self.ended += 1
+        return self.left > 0
+
+
+async def test_a_turn_goes_on_until_there_is_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Work(batches=20)
+    monkeypatch.setattr(worker, "WORK", {"topic": work})
+    assert not await worker._turn("topic")
+    assert work.ended >= 20
+
+
+async def test_a_turn_that_took_its_time_says_that_there_may_be_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    work = Work(batches=20)
+    monkeypatch.setattr(worker, "WORK", {"topic": work})
+    monkeypatch.setattr(worker, "TURN_SECONDS", 0)
+    assert await worker._turn("topic")
+    assert work.ended == 2
+
+
+async def test_a_batch_that_fails_does_not_cut_off_the_one_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    work = Work(batches=2, failing=True)
+    monkeypatch.setattr(worker, "WORK", {"topic": work})
+    with pytest.raises(RuntimeError, match="a bad row"):
+        await worker._turn("topic")
+    assert work.ended >= 1
