@@ -92,7 +92,8 @@ async def _prepare(settings: Settings) -> None:
 
 async def _load_demo(settings: Settings) -> dict[demo.Person, str]:
     store = assets.DirectoryStore(settings.assets_path)
-    return await demo.load(settings.currency, settings.time_zone, store, datetime.now(UTC))
+    vault = payees.vault(settings.payee_secrets())
+    return await demo.load(settings.currency, settings.time_zone, store, datetime.now(UTC), vault)
 
 
 def _print_demo(settings: Settings, tokens: dict[demo.Person, str]) -> None:
