@@ -1,5 +1,6 @@
 """Owns handing out the playground's page and its files, which the build has made beside this."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,18 +24,24 @@ _HEADERS = {
     "font-src 'self' data:; base-uri 'none'; form-action 'none'",
     "cross-origin-opener-policy": "same-origin",
 }
+_NOT_BUILT = (
+    "The playground is not built",
+    "Everything else works without it.",
+    "Run “make playground” where the server is installed, which needs the network once.",
+)
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
 def routes(settings: Settings) -> Sequence[BaseRoute]:
-    """The page and what belongs to it; where it was not built, a page that says how."""
+    """The page and what belongs to it; as long as it is not built, a page that says how."""
     index = DIST / INDEX
-    if not index.is_file():
-        return [Route(PATH, _not_built)]
-    page = _told(index.read_text(), settings)
 
     async def show(request: Request) -> Response:
-        return conditional.shared(request, HTMLResponse(page, headers=_HEADERS))
+        try:
+            page = await asyncio.to_thread(index.read_text)
+        except FileNotFoundError:
+            return pages.unavailable(*_NOT_BUILT)
+        return conditional.shared(request, HTMLResponse(_told(page, settings), headers=_HEADERS))
 
     async def bare(request: Request) -> Response:
         return RedirectResponse(PATH, status_code=308)
@@ -42,7 +49,7 @@ def routes(settings: Settings) -> Sequence[BaseRoute]:
     return [
         Route(PATH, show),
         Route(f"{PATH}/", bare),
-        Mount(f"{PATH}/assets", _Assets(directory=DIST / "assets")),
+        Mount(f"{PATH}/assets", _Assets(directory=DIST / "assets", check_dir=False)),
     ]
 
 
@@ -56,17 +63,11 @@ def _told(page: str, settings: Settings) -> str:
     return page.replace("<body", f"<body{known}", 1)
 
 
-async def _not_built(request: Request) -> Response:
-    return pages.unavailable(
-        "The playground is not built",
-        "Everything else works without it.",
-        "Run “make playground” where the server is installed, which needs the network once, and "
-        "start the server again.",
-    )
-
-
 class _Assets(StaticFiles):
     """Files whose names are digests of what they hold."""
+
+    async def check_config(self) -> None:
+        """A folder that is not there has no files; that is all."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)

@@ -99,6 +99,7 @@ async def test_a_page_that_was_not_built_says_what_to_do(nothing: None) -> None:
     assert answer.status_code == 503
     assert "make playground" in answer.text
     assert answer.headers["cache-control"] == "no-store"
+    assert (await get("/playground/assets/index-4d3f.js")).status_code == 404
 
 
 async def test_it_can_be_switched_off(sqlite_url: str) -> None:

@@ -72,7 +72,7 @@ function Onward({ job, active, answers, open }) {
   if (!step || !answers[active.name]) return null;
   return (
     <button type="button" className="onward" onClick={() => open(step)}>
-      Next: {step.title} →
+      <span>Next: {step.title}</span> <span aria-hidden="true">→</span>
     </button>
   );
 }

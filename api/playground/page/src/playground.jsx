@@ -50,9 +50,12 @@ export function Playground() {
   );
 }
 
-/** Breaks long lines of the document: the examples begin with sentences. */
+/** Breaks long lines: the examples begin with sentences, and bodies of pieces have some. */
 function Wrapped() {
-  const editor = useGraphiQL((state) => state.queryEditor);
-  useEffect(() => editor?.updateOptions({ wordWrap: 'on', wrappingIndent: 'same' }), [editor]);
+  const { queryEditor, variableEditor } = useGraphiQL((state) => state);
+  useEffect(() => {
+    for (const editor of [queryEditor, variableEditor])
+      editor?.updateOptions({ wordWrap: 'on', wrappingIndent: 'same' });
+  }, [queryEditor, variableEditor]);
   return null;
 }
