@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 EDITABLE := $(PIP) --quiet --no-build-isolation --no-deps --editable .
 
 PAGE := api/playground
-PAGE_SOURCES := $(PAGE)/build $(addprefix $(PAGE)/page/,.npmrc package.json package-lock.json \
+PAGE_SOURCES := $(PAGE)/build $(PAGE)/with_node $(addprefix $(PAGE)/page/,.npmrc package.json package-lock.json \
 	vite.config.js index.html) $(wildcard $(PAGE)/page/src/* $(PAGE)/examples/* $(PAGE)/examples/*/*)
 
 .DEFAULT_GOAL := help
@@ -87,4 +87,4 @@ $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 
 $(PAGE)/dist/index.html: $(PAGE_SOURCES) | $(VENV)/run.stamp
 	@echo "Building the playground (about half a minute the first time)"
-	@$(PAGE)/build $(VENV)
+	@VENV=$(abspath $(VENV)) $(PAGE)/build

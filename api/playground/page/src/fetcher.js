@@ -10,10 +10,11 @@ export async function fetcher({ query, variables, operationName }, options) {
   const text = filled(JSON.stringify(variables ?? {}));
   const [before] = missing(text);
   if (before) return needs(before);
-  const request = { query, variables: JSON.parse(text), operationName: operationName ?? undefined };
+  const name = chosen(query, operationName);
+  const request = { query, variables: JSON.parse(text), operationName: name };
   const answer = await ask(request, options?.headers);
   if (code(answer) === 'UNAUTHENTICATED') await session.ended();
-  remember(operationName ?? only(query), answer);
+  remember(name, answer);
   return answer;
 }
 
@@ -25,11 +26,19 @@ function needs(name) {
   return { errors: [{ message }] };
 }
 
-/** The name of the only operation, where there is one. */
-function only(query) {
+/** The operation to be carried out. A moment after its document was changed for another one,
+ * GraphiQL still names one of that before. */
+function chosen(query, wanted) {
+  const names = operations(query);
+  return names.includes(wanted) || names.length > 1 ? wanted : names[0];
+}
+
+function operations(query) {
   try {
-    return parse(query).definitions[0]?.name?.value;
+    return parse(query).definitions.flatMap((each) =>
+      each.kind === 'OperationDefinition' ? [each.name?.value] : [],
+    );
   } catch {
-    return undefined; // what is wrong with it is the server's to say
+    return []; // what is wrong with it is the server's to say
   }
 }
