@@ -10,6 +10,7 @@ const QUIET = [
   '--disable-component-update',
   '--disable-sync',
 ];
+const PATIENCE_MS = 60_000; // the machine may have much else to do
 
 /** A browser that forgets everything afterwards; `page(options)` opens a page of a new visitor. */
 export async function start(executablePath, address) {
@@ -25,6 +26,7 @@ export async function start(executablePath, address) {
       });
       await context.grantPermissions(['clipboard-read', 'clipboard-write']);
       const page = await context.newPage();
+      page.setDefaultTimeout(PATIENCE_MS);
       watch(page, address, wrong);
       await page.goto(`${address}/playground`);
       return page;

@@ -15,6 +15,12 @@ export function remember(name, answer) {
   sessionStorage.setItem(KEY, JSON.stringify(answers.get()));
 }
 
+/** Drops them: they were given to somebody who has left. */
+export function forget() {
+  answers.set({});
+  sessionStorage.removeItem(KEY);
+}
+
 const well = (value) => !value?.errors?.length;
 
 /** The JSON of variables with all that is known by now. */

@@ -67,12 +67,18 @@ function Job({ job, active, answers, open }) {
 /** The first step of a job that was not done yet. */
 const next = (job, answers) => job.steps.find((step) => !answers[step.name]) ?? job.steps[0];
 
+/** After a step the one behind it, and after the last one the job behind it. */
 function Onward({ job, active, answers, open }) {
   const step = job.steps[job.steps.indexOf(active) + 1];
-  if (!step || !answers[active.name]) return null;
+  const after = JOBS[JOBS.findIndex((each) => each.key === job.key) + 1];
+  if (!answers[active.name] || !(step ?? after)) return null;
   return (
-    <button type="button" className="onward" onClick={() => open(step)}>
-      <span>Next: {step.title}</span> <span aria-hidden="true">→</span>
+    <button
+      type="button"
+      className="onward"
+      onClick={() => open(step ?? next(after, answers))}
+    >
+      <span>Next: {(step ?? after).title}</span> <span aria-hidden="true">→</span>
     </button>
   );
 }

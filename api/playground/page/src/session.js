@@ -1,4 +1,5 @@
 // Owns who is signed in to the playground. The token itself is in a cookie that no script reads.
+import { forget } from './answers.js';
 import { ask, code, enter } from './asking.js';
 import { state } from './state.js';
 
@@ -30,6 +31,7 @@ export const session = {
 
   async signOut() {
     await enter(null);
+    forget();
     await session.look();
   },
 
