@@ -139,7 +139,7 @@ async def work(
 
 
 async def fail_given_up(now: datetime) -> None:
-    """Has every open job FAILED whose work is a dead letter; nothing is written where there is none.
+    """Has every open job FAILED whose work is a dead letter; writes nothing where there is none.
 
     The first of its problems says so. What caused it is in the letter, and not for everybody who
     may ask how far the job is.

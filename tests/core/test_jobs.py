@@ -95,12 +95,15 @@ GIVEN_UP = "given up, since 10 attempts got it no further"
 
 async def fail_ten_times(job: Job) -> datetime:
     """Works on the job until its work is a dead letter; when that was."""
-    now = job.created_at
-    for _ in range(outbox.MAX_ATTEMPTS):
-        with pytest.raises(Oh):
-            await jobs.work(KIND, fail, lambda: now)
-        last, now = now, now + outbox.LONGEST_RETRY
-    return last
+    times = [job.created_at + each * outbox.LONGEST_RETRY for each in range(outbox.MAX_ATTEMPTS)]
+    for now in times:
+        await fail_once(now)
+    return times[-1]
+
+
+async def fail_once(now: datetime) -> None:
+    with pytest.raises(Oh):
+        await jobs.work(KIND, fail, lambda: now)
 
 
 async def fail(claims: Sequence[outbox.Claim], now: datetime) -> bool:
@@ -119,8 +122,7 @@ async def test_a_job_whose_last_attempt_fails_has_failed_and_says_so_first(opene
 
 async def test_a_job_with_attempts_left_has_not_failed(opened: str) -> None:
     job = await start(KIND, NOW)
-    with pytest.raises(Oh):
-        await jobs.work(KIND, fail, lambda: NOW)
+    await fail_once(NOW)
     await jobs.fail_given_up(NOW)
     row = await Job.get(id=job.id)
     assert (row.status, row.ended_at, row.problems) == (JobStatus.QUEUED, None, [])
