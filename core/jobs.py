@@ -144,16 +144,22 @@ async def fail_given_up(now: datetime) -> None:
     The first of its problems says so. What caused it is in the letter, and not for everybody who
     may ask how far the job is.
     """
-    if await database.rows(_GIVEN_UP):
+    if await Job.filter(ended_at__isnull=True).exists() and await database.snapshot(_given_up)():
         await _fail_given_up(now)
+
+
+async def _given_up() -> Sequence[int]:
+    """The open jobs whose work is dead; among any amount of work that is done, by the index."""
+    await database.trust_indexes()
+    return [row["id"] for row in await database.rows(_GIVEN_UP)]
 
 
 @database.unit_of_work
 async def _fail_given_up(now: datetime) -> None:
     await database.lock("jobs")
     why = f"{now.isoformat()}: given up, since {outbox.MAX_ATTEMPTS} attempts got it no further"
-    for row in await database.rows(_GIVEN_UP):
-        job = await Job.get(id=row["id"])
+    for job_id in await _given_up():
+        job = await Job.get(id=job_id)
         job.status = JobStatus.FAILED
         job.problems = [why, *job.problems][:SHOWN_PROBLEMS]
         job.ended_at = now
