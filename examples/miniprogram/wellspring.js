@@ -35,7 +35,9 @@ function connect({ url, pause = sleep }) {
     return read(answer)
   }
 
-  async function signIn() {
+  const signIn = () => (signingIn = signingIn || enter().finally(() => (signingIn = null)))
+
+  async function enter() {
     wx.removeStorageSync(TOKEN)
     const fresh = async () => ({ input: { code: (await call('login')).code } })
     const { token, errors } = (await ask(SIGN_IN, fresh)).signInWithWechat
@@ -47,13 +49,14 @@ function connect({ url, pause = sleep }) {
     const { randomValues } = await call('getRandomValues', { length: 16 })
     const key = wx.arrayBufferToBase64(randomValues) // of every attempt: it takes effect once
     for (let attempt = 1; ; attempt += 1) {
+      if (signingIn && query !== SIGN_IN) await signingIn // else it would be asked as nobody
       const given = typeof variables === 'function' ? await variables() : variables
       const { data, problem } = await send({ query, variables: given }, key)
       if (!problem) return data
       const wait = problem.code === 'UNREACHABLE' ? attempt : problem.retryAfterSeconds
       if (attempt === TRIES || !(wait || problem.code === 'UNAUTHENTICATED')) throw problem
       if (wait) await pause(wait)
-      else await (signingIn = signingIn || signIn().finally(() => (signingIn = null)))
+      else await signIn()
     }
   }
 

@@ -100,6 +100,13 @@ test('who is not known any more is signed in by WeChat, once, and the request re
   assert.equal(bearers[3], `Bearer ${wx.getStorageSync('wellspring-token')}`);
 });
 
+test('what is asked while somebody signs in waits, and is asked as them', async () => {
+  const { ask, signIn } = started(DIRECT_URL);
+  const [, { viewer }] = await Promise.all([signIn(), ask(LINKS), signIn()]);
+  assert.ok(viewer.id);
+  assert.equal(wx.sent.length, 2);
+});
+
 test('a sign-in whose answer was lost takes a fresh code', async () => {
   const { ask } = started(CUTTING_URL, 'of-a-session-that-is-over');
   const left = codes.length;

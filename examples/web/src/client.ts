@@ -33,7 +33,7 @@ export interface Options {
 export function connect(options: Options): Client {
   return new Client({
     url: options.url,
-    preferGetMethod: false,
+    preferGetMethod: false, // with 'within-url-limit' browsers keep answers by their ETag
     ...(options.fetch && { fetch: options.fetch }),
     exchanges: [
       cacheExchange,
