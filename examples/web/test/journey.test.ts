@@ -1,6 +1,7 @@
 // One journey of a front-end through a live server, whose answers to mutations are cut off.
 // CUTTING_URL is the server behind a proxy that answers what has an Idempotency-Key only when it comes
-// again; EMPLOYEE_TOKEN is of the demo; EXPIRE ends the session of the token behind it.
+// again, BUSY_URL one that takes few requests a minute; EMPLOYEE_TOKEN is of the demo; EXPIRE ends the
+// session of the token behind it.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -114,6 +115,21 @@ test('what is refused as a whole is an error with its code and the id of the req
     assert.equal(error.code, 'BAD_USER_INPUT');
     assert.match(error.requestId, /^[\w.-]{8,64}$/);
     assert.equal(error.retryAfterSeconds, null);
+    return true;
+  });
+});
+
+test('who asks too often is told how long to wait', async () => {
+  const { urql } = client({ url: needed('BUSY_URL'), trusted: false });
+  const ask = () =>
+    urql.query(LIBRARY, { first: 1 }, { requestPolicy: 'network-only' }).toPromise().then(dataOf);
+  const often = async () => {
+    for (let sent = 0; sent < 50; sent += 1) await ask();
+  };
+  await assert.rejects(often(), (error) => {
+    assert.ok(error instanceof Refused);
+    assert.equal(error.code, 'RATE_LIMITED');
+    assert.ok(error.retryAfterSeconds! >= 1 && error.retryAfterSeconds! <= 60);
     return true;
   });
 });
