@@ -63,3 +63,20 @@ export const MAKE_LINK = graphql(`
     }
   }
 `);
+
+export const IMPORT = graphql(`
+  mutation Import($items: [ContentImportInput!]!, $dryRun: Boolean!) {
+    contentsImport(items: $items, dryRun: $dryRun) {
+      job { id }
+      errors { code message field }
+    }
+  }
+`);
+
+export const JOB = graphql(`
+  query Job($id: ID!) {
+    node(id: $id) {
+      ... on Job { id status done total problems }
+    }
+  }
+`);

@@ -1,13 +1,14 @@
 // One journey of a front-end through a live server, whose answers to mutations are cut off.
 // CUTTING_URL is the server behind a proxy that answers what has an Idempotency-Key only when it comes
-// again, BUSY_URL one that takes few requests a minute; EMPLOYEE_TOKEN is of the demo; EXPIRE ends the
-// session of the token behind it.
+// again, BUSY_URL one that takes few requests a minute; EMPLOYEE_TOKEN and EDITOR_TOKEN are of the demo;
+// EXPIRE ends the session of the token behind it.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { before, test } from 'node:test';
 import { type Options, type Session, connect } from '../src/client.js';
-import { ENROL, JOIN, LIBRARY, MAKE_LINK, ME, MY_LINKS, SIGN_IN } from '../src/documents.js';
+import { ENROL, IMPORT, JOIN, LIBRARY, MAKE_LINK, ME, MY_LINKS, SIGN_IN } from '../src/documents.js';
+import { ended } from '../src/jobs.js';
 import { all } from '../src/pages.js';
 import { Refused, Unreachable, byField, dataOf } from '../src/results.js';
 
@@ -30,6 +31,10 @@ function needed(name: string): string {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set: tests/clients/check sets it`);
   return value;
+}
+
+function demo(name: string): Session {
+  return { token: needed(name), expiresAt: new Date(Date.now() + 60_000).toISOString() };
 }
 
 function client(more: Partial<Options> = {}) {
@@ -180,9 +185,7 @@ test('a session that has run out by our own clock is not even tried', async () =
 });
 
 test('a mutation whose answer was lost is sent again, and has taken effect once', async () => {
-  const token = needed('EMPLOYEE_TOKEN');
-  const employee = { token, expiresAt: new Date(Date.now() + 60_000).toISOString() };
-  const { urql, sent } = client({ session: employee });
+  const { urql, sent } = client({ session: demo('EMPLOYEE_TOKEN') });
   const links = async () =>
     dataOf(await urql.query(MY_LINKS, {}, { requestPolicy: 'network-only' })).viewer!.referralLinks;
   const program = 'friends'; // of the demo
@@ -204,4 +207,18 @@ test('a mutation whose answer was lost is sent again, and has taken effect once'
 
   dataOf(await urql.mutation(MAKE_LINK, { input }));
   assert.equal((await links()).totalCount, totalCount + 2); // meant anew, done anew
+});
+
+test('long work is waited for, and says what went wrong', async () => {
+  const { urql } = client({ session: demo('EDITOR_TOKEN') });
+  const items = [{ slug: 'a-new-piece', title: 'New' }, { slug: 'untitled', title: '' }];
+  const { contentsImport } = dataOf(await urql.mutation(IMPORT, { items, dryRun: true }));
+  assert.deepEqual(contentsImport.errors, []);
+  const seen: number[] = [];
+
+  const job = await ended(urql, contentsImport.job!.id, ({ done }) => seen.push(done), 20);
+
+  assert.deepEqual([job.status, job.done, job.total], ['DONE', 2, 2]);
+  assert.match(job.problems.join(), /^items\[1\] \(untitled\): title: /);
+  assert.equal(seen.at(-1), 2);
 });
