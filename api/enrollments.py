@@ -1,5 +1,6 @@
 """Who is a promoter of what, and who brought whom, as the API shows it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,7 +77,11 @@ class Enrollment(Node):
 
 async def enrollments(member_id: int) -> list[Enrollment]:
     """What the member is a promoter of, oldest first."""
-    rows = await models.Enrollment.filter(member_id=member_id).order_by("id")
+    return await shown(await models.Enrollment.filter(member_id=member_id).order_by("id"))
+
+
+async def shown(rows: Sequence[models.Enrollment]) -> list[Enrollment]:
+    """The enrolments with why they are suspended, where they are."""
     suspended = {
         each.enrollment_id: each
         for each in await models.Suspension.filter(

@@ -8,25 +8,30 @@ import strawberry
 from strawberry import argument
 
 from api import access
+from api import conversions as seeing
+from api import enrollments as enrolled
 from api.content import Content
 from api.context import STAFF, Context, Info
 from api.editing import EDITORS
 from api.errors import Refusal
 from api.jobs import Job
+from api.keys import ApiKey
 from api.links import ReferralLink
+from api.media import Media
 from api.members import Member
 from api.nodes import Node, split_id
 from api.payouts import Payout
+from api.programs import Program
+from api.referral import Commission
 from api.risk import RiskCase
 from api.tags import Tag
 from api.tiers import Tier, TierApplication
 from api.webhooks import WebhookDelivery, WebhookEndpoint
 from content import import_jobs
+from content import models as contents
 from core import jobs, webhooks
 from members import models
-from referral.models import Link
-from referral.models import Payout as PayoutRow
-from referral.models import RiskCase as RiskCaseRow
+from referral import models as referrals
 
 MOST_NODES = 100
 Found = Awaitable[Node | None]
@@ -61,7 +66,7 @@ async def _tier_application(context: Context, id: int) -> Node | None:
 
 
 async def _link(context: Context, id: int) -> Node | None:
-    row = await Link.get_or_none(id=id)
+    row = await referrals.Link.get_or_none(id=id)
     if row is None:
         return None
     context.allow_self_or_staff(row.owner_id)  # others need its code
@@ -74,16 +79,55 @@ async def _job(context: Context, id: int) -> Node | None:
     return row and Job.of(row)
 
 
+async def _program(context: Context, id: int) -> Node | None:
+    row = await context.load.program_by_id.load(id)
+    return row and Program.of(row)
+
+
+async def _enrollment(context: Context, id: int) -> Node | None:
+    row = await referrals.Enrollment.get_or_none(id=id)
+    if row is None:
+        return None
+    context.allow_self_or_staff(row.member_id)
+    [found] = await enrolled.shown([row])
+    return found
+
+
+async def _conversion(context: Context, id: int) -> Node | None:
+    row = await referrals.Conversion.get_or_none(id=id)
+    return row and await seeing.seen(context, row)
+
+
+async def _commission(context: Context, id: int) -> Node | None:
+    row = await referrals.Commission.get_or_none(id=id).select_related("rule")
+    if row is None:
+        return None
+    context.allow_self_or_staff(row.promoter_id)
+    return Commission.of(row)
+
+
 async def _payout(context: Context, id: int) -> Node | None:
-    row = await PayoutRow.get_or_none(id=id)
+    row = await referrals.Payout.get_or_none(id=id)
     if row is None or row.member_id != context.signed_in().member_id:
         context.allow([models.Role.FINANCE])
     return row and Payout.of(row)
 
 
+async def _media(context: Context, id: int) -> Node | None:
+    context.allow(EDITORS)
+    row = await contents.Media.get_or_none(id=id)
+    return row and Media.of(row, context.settings)
+
+
+async def _api_key(context: Context, id: int) -> Node | None:
+    context.allow([models.Role.ADMIN])
+    row = await models.ApiKey.get_or_none(id=id)
+    return row and ApiKey.of(row)
+
+
 async def _risk_case(context: Context, id: int) -> Node | None:
     context.allow(STAFF)
-    row = await RiskCaseRow.get_or_none(id=id)
+    row = await referrals.RiskCase.get_or_none(id=id)
     return row and RiskCase.of(row)
 
 
@@ -107,8 +151,14 @@ KINDS: Mapping[str, Callable[[Context, int], Found]] = {
     "Tier": _tier,
     "TierApplication": _tier_application,
     "Job": _job,
-    "Payout": _payout,
+    "Program": _program,
+    "Enrollment": _enrollment,
     "ReferralLink": _link,
+    "Conversion": _conversion,
+    "Commission": _commission,
+    "Payout": _payout,
+    "Media": _media,
+    "ApiKey": _api_key,
     "RiskCase": _risk_case,
     "WebhookEndpoint": _webhook_endpoint,
     "WebhookDelivery": _webhook_delivery,
@@ -128,9 +178,10 @@ Id = Annotated[strawberry.ID, argument(description="From any `id` field.")]
 class NodeQuery:
     @strawberry.field(
         description="An object by its id; null where there is none. Who may see it depends on its "
-        "kind: jobs and cases of risk are for staff, jobs of `contentsImport` for editors; "
-        "applications and links for the member and staff; pay-outs for the member and FINANCE; "
-        "webhooks for admins.",
+        "kind: jobs and cases of risk are for staff, jobs of `contentsImport` and media for "
+        "editors; applications, enrolments, links and commissions for the member and staff; "
+        "conversions for whom `conversion` shows them to; pay-outs for the member and FINANCE; "
+        "webhooks and API keys for admins.",
         extensions=[access.EVERYBODY],
     )
     async def node(self, info: Info, id: Id) -> Node | None:

@@ -25,7 +25,7 @@ from dramatiq.middleware import Middleware
 
 from api.settings import Settings
 from content import import_jobs, lifecycle
-from core import database, delivering, idempotency, outbox, webhooks
+from core import database, delivering, idempotency, jobs, outbox, webhooks
 from core.delivering import Sender
 from members import reevaluating, reviews
 from referral import conversions, counting, crediting, looking, releasing
@@ -221,6 +221,7 @@ async def _sweep_once(doorbell: Doorbell, now: datetime) -> None:
         if overdue is not None:
             await outbox.bury(now)
             doorbell.ring(topic, overdue)
+    await jobs.fail_given_up(now)
     for topic, due in DUE_BY_TIME.items():
         if await due(now):
             doorbell.ring(topic, 0)

@@ -10,9 +10,13 @@ from typing import Any
 from tortoise import fields
 from tortoise.models import Model
 
-from core import outbox
+from core import database, outbox
 
 SHOWN_PROBLEMS = 100
+_GIVEN_UP = """
+SELECT job.id FROM outbox JOIN job ON job.kind = outbox.topic AND job.id = outbox.subject_id
+WHERE outbox.dead_at IS NOT NULL AND job.ended_at IS NULL ORDER BY job.id
+"""
 
 
 class JobStatus(StrEnum):
@@ -91,8 +95,10 @@ async def begin(kind: str, now: datetime, *, total: int | None = None) -> Job:
 
 
 def advance(job: Job, *, position: int, done: int) -> None:
-    """Notes in memory that the rows up to `position`, `done` more of them, are done."""
+    """Notes in memory that the rows up to `position`, `done` more of them, are done. One that had
+    failed and is tried again runs from then on."""
     job.status = JobStatus.RUNNING
+    job.ended_at = None
     job.position = position
     job.done += done
 
@@ -127,5 +133,34 @@ async def work(
             claims = [replace(each, attempts=1) for each in claims]  # as it stands in the row now
     except Exception as error:
         await outbox.give_back(claims, error, clock())
+        await fail_given_up(clock())
         raise
     return True
+
+
+async def fail_given_up(now: datetime) -> None:
+    """Has every open job FAILED whose work is a dead letter; writes nothing where there is none.
+
+    The first of its problems says so. What caused it is in the letter, and not for everybody who
+    may ask how far the job is.
+    """
+    if await Job.filter(ended_at__isnull=True).exists() and await database.snapshot(_given_up)():
+        await _fail_given_up(now)
+
+
+async def _given_up() -> Sequence[int]:
+    """The open jobs whose work is dead; among any amount of work that is done, by the index."""
+    await database.trust_indexes()
+    return [row["id"] for row in await database.rows(_GIVEN_UP)]
+
+
+@database.unit_of_work
+async def _fail_given_up(now: datetime) -> None:
+    await database.lock("jobs")
+    why = f"{now.isoformat()}: given up, since {outbox.MAX_ATTEMPTS} attempts got it no further"
+    for job_id in await _given_up():
+        job = await Job.get(id=job_id)
+        job.status = JobStatus.FAILED
+        job.problems = [why, *job.problems][:SHOWN_PROBLEMS]
+        job.ended_at = now
+        await job.save()

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import asyncpg
 import pytest
 import redis
 import uvicorn
@@ -22,8 +21,10 @@ from tortoise.backends.base.executor import EXECUTOR_CACHE
 from api import app, worker
 from api.settings import Settings
 from core import database
+from tests import shared_postgres
 from tests.client import Api
 from tests.ports import free_port
+from tests.shared_postgres import SharedPostgres
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432")
 REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
@@ -80,24 +81,23 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-async def _administer(*statements: str) -> None:
-    connection = await asyncpg.connect(f"{POSTGRES}/postgres")
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture(scope="session")
 def postgres_template() -> Iterator[str]:
     """The name of a migrated PostgreSQL database, to be copied."""
     require("postgres")
     name = f"wellspring_template_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_administer(f"CREATE DATABASE {name}"))
+    asyncio.run(shared_postgres.run(f"{POSTGRES}/postgres", f"CREATE DATABASE {name}"))
     asyncio.run(_migrated(f"{POSTGRES}/{name}"))
     yield name
-    asyncio.run(_administer(f"DROP DATABASE {name} WITH (FORCE)"))
+    drop = f"DROP DATABASE {name} WITH (FORCE)"
+    asyncio.run(shared_postgres.run(f"{POSTGRES}/postgres", drop))
+
+
+@pytest.fixture(scope="session")
+def _shared_postgres(postgres_template: str) -> Iterator[SharedPostgres]:
+    shared = SharedPostgres(POSTGRES, postgres_template)
+    yield shared
+    asyncio.run(shared.drop())
 
 
 @pytest.fixture
@@ -109,13 +109,9 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A migrated PostgreSQL database of this test's own."""
-    template = request.getfixturevalue("postgres_template")
-    name = f"wellspring_test_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_administer(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    yield f"{POSTGRES}/{name}"
-    asyncio.run(_administer(f"DROP DATABASE {name} WITH (FORCE)"))
+def postgres_url(request: pytest.FixtureRequest) -> str:
+    """A migrated PostgreSQL database with nothing in it but what this test writes."""
+    return asyncio.run(request.getfixturevalue("_shared_postgres").taken())
 
 
 @pytest.fixture
@@ -165,6 +161,13 @@ def settings(request: pytest.FixtureRequest) -> Settings:
         broker_url=request.getfixturevalue("redis_url"),
         **common,
     )
+
+
+@pytest.fixture
+async def embedded(sqlite_url: str) -> AsyncIterator[str]:
+    """SQLite alone, opened: for what is the same Python on either database."""
+    async with database.opened(sqlite_url):
+        yield sqlite_url
 
 
 @asynccontextmanager

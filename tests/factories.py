@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Unpack
 
+from argon2 import PasswordHasher
+
 from api import demo
 from content import library, lifecycle, tagging
 from content.drafts import Given
@@ -17,6 +19,8 @@ from referral import links, programs
 from referral.models import Link, Program
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+# For tests in which how long a hash takes is beside the point.
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from api import files, importing
 from api.__main__ import cli
 from api.files import Mapped
 from content import articles, library, rows
+from content import importing as taking
 from content.drafts import prose
 from content.importing import Outcome
 from content.models import (
@@ -32,7 +33,7 @@ from content.models import (
     Tag,
 )
 from content.rows import Row, TagRow
-from core import database
+from core import database, outbox
 from core.errors import Invalid, Mistake
 from members.models import Role
 from tests import factories
@@ -355,10 +356,10 @@ def test_a_file_that_is_missing_is_bad_usage() -> None:
 async def _ended(live: Api, token: str, id: str) -> Any:
     for _ in range(400):
         job = await live.ask(JOB, token, id=id)
-        if job["status"] == "DONE":
+        if job["status"] in {"DONE", "FAILED"}:
             return job
         await asyncio.sleep(0.05)
-    raise AssertionError(f"{id} is not done after 20 s")
+    raise AssertionError(f"{id} has not ended after 20 s")
 
 
 async def test_an_editor_imports_drafts_and_a_reviewer_anything(live: Api) -> None:
@@ -386,6 +387,22 @@ async def test_an_editor_imports_drafts_and_a_reviewer_anything(live: Api) -> No
     begun = await live.ask(IMPORT, reviewer, items=[{**live_item[0], "coverUrl": None}])
     await _ended(live, reviewer, begun["job"]["id"])
     assert (await ContentVersion.get(version=3)).cover_url is None
+
+
+async def test_whoever_waits_for_an_import_that_never_gets_on_is_told_so(
+    live: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise RuntimeError("what only the log may know")
+
+    monkeypatch.setattr(taking, "take", fail)
+    monkeypatch.setattr(outbox, "MAX_ATTEMPTS", 1)
+    editor = (await factories.person("xia", Role.EDITOR)).token
+    begun = await live.ask(IMPORT, editor, items=[{"slug": "a", "title": "A"}])
+    job = await _ended(live, editor, begun["job"]["id"])
+    assert (job["status"], job["done"], job["total"]) == ("FAILED", 0, 1)
+    [problem] = job["problems"]
+    assert problem.endswith("given up, since 1 attempts got it no further")
 
 
 async def test_too_many_items_and_strangers_are_refused(live: Api) -> None:

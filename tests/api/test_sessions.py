@@ -14,7 +14,7 @@ from members.models import Invitation, Member, Role, Session
 from tests import factories
 from tests.api.books import nothing_written, on_sqlite_alone
 from tests.client import ENSURE, REGISTER, Api
-from tests.members.fixtures import QUICK
+from tests.factories import QUICK
 
 EMAIL = "mei@example.com"
 PASSWORD = "correct horse battery"

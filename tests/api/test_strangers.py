@@ -17,6 +17,7 @@ from graphql import (
 from api import app, schema
 from api.nodes import to_id
 from api.settings import Settings
+from content import assets
 from content.models import Audience, ContentStatus
 from core import database, endpoints, jobs
 from core.webhooks import WebhookDelivery
@@ -32,7 +33,7 @@ from tests.referral import purse
 SCHEMA = schema.schema._schema
 NOW = factories.NOW
 # What everybody may find by its id, though not everything of it.
-EVERYBODYS = {"Member", "Tier", "Tag", "Content"}
+EVERYBODYS = {"Member", "Tier", "Tag", "Content", "Program"}
 
 Arguments = Mapping[str, Any]
 
@@ -81,6 +82,7 @@ async def objects() -> dict[str, str]:
         created_at=NOW,
     )
     job = await database.unit_of_work(jobs.begin)("reevaluating", NOW)
+    video = await assets.add("https://video.example/", "video/mp4", 1, 1, 1, rui.member.id, NOW)
     rows = {
         "Member": promoter,
         "Tier": 1,
@@ -90,7 +92,7 @@ async def objects() -> dict[str, str]:
         "Program": of.program.id,
         "ReferralLink": (await Link.all().order_by("id"))[0].id,
         "Content": piece,
-        "Media": 1,
+        "Media": video.id,
         "Commission": (await Commission.all().order_by("id"))[0].id,
         "Payout": payout.id,
         "Enrollment": enrollment.id,
@@ -176,17 +178,27 @@ def selection(root: str, name: str) -> str:
 class Stranger:
     """A member with a role of promoters, who has learnt the ids of everybody else's things."""
 
-    def __init__(self, http: httpx.AsyncClient, token: str, ids: Mapping[str, str]) -> None:
+    def __init__(self, http: httpx.AsyncClient, token: str | None, ids: Mapping[str, str]) -> None:
         self._http = http
         self._token = token
         self.ids = ids
 
-    async def refused(self, query: str) -> bool:
-        """Whether all that is told is FORBIDDEN, or that there is nothing."""
-        headers = {"authorization": f"Bearer {self._token}"}
+    def as_somebody_else(self, token: str | None) -> "Stranger":
+        """The same knowledge in other hands; of nobody who is signed in without a token."""
+        return Stranger(self._http, token, self.ids)
+
+    async def ask(self, query: str) -> Any:
+        """The answer, without its extensions."""
+        headers = {"authorization": f"Bearer {self._token}"} if self._token else {}
         response = await self._http.post("/graphql", json={"query": query}, headers=headers)
         answer = response.json()
         assert response.status_code == 200, answer
+        answer.pop("extensions", None)
+        return answer
+
+    async def refused(self, query: str) -> bool:
+        """Whether all that is told is FORBIDDEN, or that there is nothing."""
+        answer = await self.ask(query)
         codes = [each["extensions"]["code"] for each in answer.get("errors", [])]
         if codes:
             return codes == ["FORBIDDEN"]
@@ -244,6 +256,35 @@ async def test_only_what_is_everybodys_is_found_by_its_id(stranger: Stranger) ->
     }
     assert found == EVERYBODYS
     assert await stranger.refused(f'{{ node(id: "{stranger.ids["Content"]}") {{ id }} }}')
+
+
+async def test_whoever_may_see_an_object_finds_it_by_its_id(stranger: Stranger) -> None:
+    an = await factories.person("an", Role.ADMIN)
+    admin = stranger.as_somebody_else(an.token)
+    for kind, id in stranger.ids.items():
+        found = await admin.ask(f'{{ node(id: "{id}") {{ __typename id }} }}')
+        assert found == {"data": {"node": {"__typename": kind, "id": id}}}, kind
+        missing = to_id(kind, 2**62)
+        nothing = await admin.ask(f'{{ node(id: "{missing}") {{ id }} }}')
+        assert nothing == {"data": {"node": None}}, kind
+
+
+async def test_promoters_find_what_is_their_own(stranger: Stranger) -> None:
+    lin = await factories.person("lin", Role.EMPLOYEE)
+    own = stranger.as_somebody_else(lin.token)
+    for kind in ("Conversion", "Commission", "Enrollment", "Payout"):
+        id = stranger.ids[kind]
+        found = await own.ask(f'{{ node(id: "{id}") {{ __typename id }} }}')
+        assert found == {"data": {"node": {"__typename": kind, "id": id}}}, kind
+    for kind in ("ApiKey", "Media"):
+        assert await own.refused(f'{{ node(id: "{stranger.ids[kind]}") {{ id }} }}')
+
+
+async def test_nobody_at_all_finds_more_than_everybody(stranger: Stranger) -> None:
+    for kind in {*stranger.ids} - EVERYBODYS:
+        id = stranger.ids[kind]
+        answer = await stranger.as_somebody_else(None).ask(f'{{ node(id: "{id}") {{ id }} }}')
+        assert answer["data"] == {"node": None}, kind
 
 
 async def test_what_is_named_by_a_shops_own_id_is_hidden_alike(stranger: Stranger) -> None:

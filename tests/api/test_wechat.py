@@ -13,7 +13,7 @@ from members.models import Invitation, Member, WechatIdentity
 from tests import factories, wechat_server
 from tests.api.books import nothing_written, on_sqlite_alone
 from tests.client import REGISTER, Api
-from tests.members.fixtures import QUICK
+from tests.factories import QUICK
 from tests.wechat_server import APP_ID, APP_SECRET, SESSION_KEY, Wechat
 
 SIGN_IN = """

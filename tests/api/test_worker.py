@@ -8,9 +8,9 @@ from structlog.testing import capture_logs
 
 from api import worker
 from api.settings import Settings
-from core import database, outbox
+from core import database, jobs, outbox
 from core.jobs import Job, JobStatus
-from members import publishing, reviews
+from members import publishing, reevaluating, reviews
 from members.models import Standing
 from members.publishing import TierRule
 from referral import conversions, releasing
@@ -156,6 +156,22 @@ async def test_the_sweeper_rings_for_what_is_overdue(
         finally:
             await worker._cancelled(sweeping)
     assert found == (conversions.TOPIC, overdue.id)
+
+
+async def test_the_sweeper_fails_a_job_that_killed_its_worker_in_every_attempt(opened: str) -> None:
+    class Bell:
+        def ring(self, topic: str, outbox_id: int) -> None:
+            pass
+
+    now = datetime.now(UTC)
+    job = await database.unit_of_work(jobs.start)(reevaluating.TOPIC, now, total=1)
+    used_up = now + outbox.OVERDUE_AFTER
+    await outbox.OutboxMessage.all().update(attempts=outbox.MAX_ATTEMPTS - 1)
+    await worker._sweep_once(Bell(), used_up)  # type: ignore[arg-type]
+    assert (await Job.get(id=job.id)).status is JobStatus.QUEUED
+    await outbox.OutboxMessage.all().update(attempts=outbox.MAX_ATTEMPTS)
+    await worker._sweep_once(Bell(), used_up)  # type: ignore[arg-type]
+    assert (await Job.get(id=job.id)).status is JobStatus.FAILED
 
 
 async def test_a_broker_that_is_down_costs_a_warning_and_no_more() -> None:

@@ -32,15 +32,12 @@ from referral import (
 )
 from referral.conversions import NewFee, NewOrder, NewRefund, Recorded
 from referral.models import ConversionType, Link, Program, RewardRule
-from tests import factories
+from tests import factories, shared_postgres
 from tests.factories import NOW
 from tests.members import plans
-from tests.members.fixtures import EMPTY, _run, shared_postgres
 from tests.members.plans import Fact, all_of, any_of, leaf, spend
 from tests.members.population import reevaluate
 from tests.referral import scene
-
-__all__ = ["shared_postgres"]
 
 SPEND, FEE, POINTS = TierMetric.SPEND, TierMetric.FEE, TierMetric.POINTS_EARNED
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -253,7 +250,7 @@ class Machine(RuleBasedStateMachine):
         if self.template is not None:
             shutil.copy(self.template, self.url.removeprefix("sqlite://"))
         else:
-            await _run(self.url, EMPTY)
+            await shared_postgres.run(self.url, shared_postgres.EMPTY)
         await self.stack.enter_async_context(database.opened(self.url))
         await publishing.publish(TIERS, time_zone="Asia/Shanghai", now=NOW)
         self.program: Program = await factories.program()
@@ -482,7 +479,7 @@ def test_the_metrics_are_the_sums_of_what_was_told(
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_they_are_on_postgresql_too(shared_postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_are_on_postgresql_too(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Machine, "template", None)
-    monkeypatch.setattr(Machine, "url", shared_postgres)
+    monkeypatch.setattr(Machine, "url", postgres_url)
     _play(examples=6, steps=30)

@@ -15,8 +15,7 @@ from members import identity, passwords
 from members.errors import CredentialsRejected
 from members.identity import NewMember
 from members.models import Member, Password
-from tests.factories import NOW
-from tests.members.fixtures import QUICK
+from tests.factories import NOW, QUICK
 from tests.members.statements import watched
 
 PASSWORD = "correct horse battery"

@@ -421,6 +421,24 @@ async def test_a_job_that_gets_on_is_never_given_up(
     assert await codes_of(members) == [None] * 3 + ["silver"] * 4
 
 
+async def test_a_job_that_never_gets_on_fails_and_the_next_one_does_its_work(
+    opened: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await first_rules()
+    members = await settled(*SPENT)
+    job = await publish(tier("silver", 1, spend(3)))
+    for _ in range(outbox.MAX_ATTEMPTS):
+        await Trap(monkeypatch).work("advance", 1)
+        await due_again()
+    await job.refresh_from_db()
+    assert (job.status, job.done, len(job.problems)) == (JobStatus.FAILED, 0, 1)
+    again = await publish(tier("silver", 1, spend(3)))
+    await reevaluate()
+    await again.refresh_from_db()
+    assert (again.status, again.done) == (JobStatus.DONE, 7)
+    assert await codes_of(members) == [None] * 3 + ["silver"] * 4
+
+
 async def test_a_job_whose_rules_are_no_longer_the_newest_ends(opened: str) -> None:
     await first_rules()
     members = await settled(*SPENT)

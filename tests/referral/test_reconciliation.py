@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
-from core import database
+from core import database, jobs
 from core.outbox import OutboxMessage
+from members import publishing
 from members.models import DowngradePolicy, LedgerTransfer
+from members.publishing import TierRule
 from referral import reconciliation
 from referral.models import Commission
 from tests import factories
@@ -168,6 +170,22 @@ async def test_every_corruption_is_named_and_nothing_else(opened: str) -> None:
         assert len(found) <= 5, (name, found)
         assert await database.execute(mend) == 1, name
         assert await problems() == [], name
+
+
+async def test_members_whom_a_job_that_failed_has_left_behind_are_named(opened: str) -> None:
+    await books()
+    everybody = {"leaf": {"metric": "SPEND", "atLeast": 0}}
+    rules = [TierRule("all", "All", 1, everybody)]
+    job = (await publishing.publish(rules, time_zone="UTC", now=NOW)).job
+    assert await problems() == []  # their turn has yet to come
+    await OutboxMessage.filter(topic=job.kind).update(dead_at=NOW, error="Oh: no")
+    await jobs.fail_given_up(NOW)
+
+    found = await problems()
+
+    assert len([each for each in found if "should be in all" in each]) == job.total == 3
+    assert found[-1].startswith(f"tier_rules {job.id}: given up")
+    assert len(found) == 4
 
 
 @pytest.mark.postgres

@@ -28,8 +28,7 @@ from referral.errors import CodeUnknown
 from referral.models import Conversion, ConversionStatus, ConversionType, Touch, Visitor
 from referral.registrations import WECHAT_NAME, Entered
 from tests import factories
-from tests.factories import NOW
-from tests.members.fixtures import QUICK
+from tests.factories import NOW, QUICK
 from tests.members.statements import watched
 from tests.referral import scene
 
