@@ -200,7 +200,7 @@ def migrate() -> None:
 
 @cli.command("demo")
 def load_demo() -> None:
-    """Fills an empty database with the demo and prints a token of everybody in it.
+    """Fills an empty database with the demo and prints a link that signs in as each of its people.
 
     Safe to run again; refuses a database that holds other people.
     """

@@ -47,8 +47,8 @@ function Form({ token = '', say = '' }) {
         </label>
         {!token && (
           <p className="hint">
-            <code>make run</code> prints tokens of the demo’s people;{' '}
-            <code>wellspring token EMAIL</code> makes one of anybody.
+            <code>make run</code> prints a link for each of the demo’s people;{' '}
+            <code>wellspring token EMAIL</code> prints a token of anybody.
           </p>
         )}
         <p className="wrong" role="alert">
