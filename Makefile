@@ -8,15 +8,25 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 EDITABLE := $(PIP) --quiet --no-build-isolation --no-deps --editable .
 
+PAGE := api/playground
+PAGE_SOURCES := $(PAGE)/build $(PAGE)/with_node $(addprefix $(PAGE)/page/,.npmrc package.json package-lock.json \
+	vite.config.js index.html) $(wildcard $(PAGE)/page/src/* $(PAGE)/examples/* $(PAGE)/examples/*/*)
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test format lint schema lock clean
+.PHONY: help run playground test format lint schema lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/run.stamp ## install what is missing, then serve with the demo on http://127.0.0.1:8000
+	@$(MAKE) --no-print-directory playground || { \
+		echo "The playground could not be built, which needs the network once. Everything else"; \
+		echo "works; the next 'make run' tries again."; } >&2
 	@exec $(BIN)/wellspring run $(ARGS)
+
+playground: $(PAGE)/dist/index.html ## build the page at /playground, which 'make run' does too
+	@:
 
 test: $(VENV)/dev.stamp ## run the tests; ARGS="-k tiers -n 0" passes words on to pytest
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
@@ -42,9 +52,10 @@ lock: $(VENV)/dev.stamp ## pin the dependencies of pyproject.toml; ARGS=--upgrad
 	@$(BIN)/pip-compile --quiet --build-deps-for editable $(ARGS) \
 		--extra dev --constraint requirements.txt \
 		--output-file requirements-dev.txt pyproject.toml
+	@$(BIN)/pip-compile --quiet $(ARGS) --output-file $(PAGE)/requirements.txt $(PAGE)/requirements.in
 
-clean: ## remove the virtual environment and the caches, keep var/
-	rm -rf $(VENV) *.egg-info build .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## remove the virtual environment, what was built and the caches, keep var/
+	rm -rf $(VENV) $(PAGE)/dist $(PAGE)/page/node_modules tests/*/node_modules *.egg-info build .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -73,3 +84,7 @@ $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 	@echo "Installing the development tools"
 	@$(PIP) --require-hashes --requirement requirements-dev.txt
 	@touch $@
+
+$(PAGE)/dist/index.html: $(PAGE_SOURCES) | $(VENV)/run.stamp
+	@echo "Building the playground (about half a minute the first time)"
+	@VENV=$(abspath $(VENV)) $(PAGE)/build

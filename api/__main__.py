@@ -15,12 +15,12 @@ import uvicorn
 import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from api import app, demo, exporting, files, importing, logs, retail
 from api import replay as replaying
 from api import schema as schemas
 from api import worker as workers
+from api.playground import serving
 from api.settings import BadSettings, Settings, load
 from content import assets
 from content.importing import Outcome
@@ -92,23 +92,26 @@ async def _prepare(settings: Settings) -> None:
 
 async def _load_demo(settings: Settings) -> dict[demo.Person, str]:
     store = assets.DirectoryStore(settings.assets_path)
-    return await demo.load(settings.currency, settings.time_zone, store, datetime.now(UTC))
+    vault = payees.vault(settings.payee_secrets())
+    return await demo.load(settings.currency, settings.time_zone, store, datetime.now(UTC), vault)
 
 
 def _print_demo(settings: Settings, tokens: dict[demo.Person, str]) -> None:
-    out.print(f"\n[bold]Wellspring[/bold] is at {settings.base_url}, with the demo. Try:\n")
+    out.print(f"\n[bold]Wellspring[/bold] is at {settings.base_url}, with the demo.\n")
+    opening = f"{settings.base_url}{serving.PATH}#token=" if settings.playground else ""
+    told = "Open the playground as one of its people" if opening else "Tokens of its people"
+    rows = [(person.key, opening + token) for person, token in tokens.items()]
+    rows.append(("link", f"{settings.base_url}/r/{demo.LINK_CODE}"))
+    lines = "\n".join(f"{key:9} {value}" for key, value in rows)
+    out.print(f"{told}, who are made up:\n\n{lines}", soft_wrap=True, markup=False)
     query = '{"query":"{ contents(first: 3) { nodes { title tags { name } } } }"}'
     out.print(
-        f"curl -s {settings.base_url}/graphql -H 'content-type: application/json' -d '{query}'\n",
+        "\nOr ask by hand, with a token behind “Authorization: Bearer” where one is needed:\n\n"
+        f"curl -s {settings.base_url}/graphql -H 'content-type: application/json' -d '{query}'\n\n"
+        "Ctrl-C stops it; the data stays in var/.\n",
         soft_wrap=True,
         markup=False,
     )
-    table = Table("who", "token", box=None, padding=(0, 2, 0, 0))
-    for person, token in tokens.items():
-        table.add_row(person.key, token)
-    table.add_row("link", f"{settings.base_url}/r/{demo.LINK_CODE}")
-    out.print(table)
-    out.print("\nCtrl-C stops it; the data stays in var/.\n")
 
 
 @cli.command()
@@ -197,7 +200,7 @@ def migrate() -> None:
 
 @cli.command("demo")
 def load_demo() -> None:
-    """Fills an empty database with the demo and prints a token of everybody in it.
+    """Fills an empty database with the demo and prints a link that signs in as each of its people.
 
     Safe to run again; refuses a database that holds other people.
     """

@@ -19,6 +19,8 @@ from api.caching import Cached
 from api.endpoint import GraphQLApp
 from api.errors import Unexpected, refused
 from api.headers import Header, Secured
+from api.playground import serving, session
+from api.playground.cookie import CookieBearer, PlaygroundCookie
 from api.rates import Rates
 from api.requests import BodyLimit, RequestId
 from api.settings import Settings
@@ -39,6 +41,7 @@ def create(settings: Settings) -> Starlette:
     clicks = Clicks()
     rates = Rates(settings.rate_limit)
     always = headers.standing(settings.base_url)
+    cookie = PlaygroundCookie(settings) if settings.playground else None
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -66,9 +69,13 @@ def create(settings: Settings) -> Starlette:
             Route("/payouts.csv", bank_file.route(settings)),
             *qr.routes(settings),
             *assets.routes(settings),
+            *(serving.routes(settings) if cookie else ()),
+            *(session.routes(settings, rates, cookie) if cookie else ()),
             *http.routes(settings, check_broker),
         ],
         middleware=[
+            # Whoever comes by the cookie has the token's own way through everything below.
+            *([Middleware(CookieBearer, cookie=cookie)] if cookie else ()),
             Middleware(Cached, rates=rates),  # a kept answer needs none of the others
             Middleware(RequestId),
             Middleware(Secured, always=always),

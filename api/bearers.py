@@ -14,12 +14,13 @@ async def viewer(request: Request, now: datetime) -> identity.Viewer | None:
     if header is None:
         return None
     scheme, _, token = header.partition(" ")
-    known = await _bearer(token.strip(), now) if scheme.lower() == "bearer" else None
-    if known is None:
-        raise Unauthenticated("This token is unknown or has expired; sign in again.")
-    return known
+    return await of_token(token.strip() if scheme.lower() == "bearer" else "", now)
 
 
-async def _bearer(token: str, now: datetime) -> identity.Viewer | None:
+async def of_token(token: str, now: datetime) -> identity.Viewer:
+    """Whose token or API key this is. Raises `Unauthenticated` for one that is not good."""
     known = keys.viewer if token.startswith(keys.PREFIX) else identity.viewer
-    return await known(token, now)
+    found = await known(token, now) if token else None
+    if found is None:
+        raise Unauthenticated("This token is unknown or has expired; sign in again.")
+    return found

@@ -14,10 +14,11 @@ from content.models import ContentSlug
 from content.rows import Row, needed
 from core import codes
 from core.errors import Mistake
-from members import identity, publishing
+from members import identity, models, publishing
 from members.models import DowngradePolicy, Member, Role
+from members.payees import Payee, Vault
 from members.publishing import TierRule
-from referral import links, programs
+from referral import links, programs, shared_payees
 
 CONTENTS = Path(__file__).with_name("demo_contents")
 LINK_CODE = codes.with_check("WE11SPR1")
@@ -26,6 +27,7 @@ WINDOW_DAYS = 30
 RATE_BPS = 1_000
 THRESHOLDS_MINOR = {"silver": 300_000, "gold": 500_000}
 YEAR_DAYS = 365
+PAID_TO = Payee("BANK", "Lin", "6222020000001234567", "Bank of the demo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,13 @@ class Person:
         return f"{self.key}@wellspring.example"
 
 
-EDITOR = Person("editor", "Xia the editor", (Role.EDITOR,))
+EDITOR = Person("editor", "Xia the editor", (Role.REVIEWER,))  # who publishes too
 EMPLOYEE = Person("employee", "Lin the employee", (Role.EMPLOYEE,))
 MEMBER = Person("member", "Mei the member", ())
+FINANCE = Person("finance", "Bo of finance", (Role.FINANCE,))
 ADMIN = Person("admin", "An the admin", (Role.ADMIN,))
 SHOP = Person("shop", "The shop's service", (Role.SERVICE,))
-PEOPLE = (EDITOR, EMPLOYEE, MEMBER, ADMIN, SHOP)
+PEOPLE = (EDITOR, EMPLOYEE, MEMBER, FINANCE, ADMIN, SHOP)
 
 
 def ladder(downgrade: DowngradePolicy) -> list[TierRule]:
@@ -71,10 +74,14 @@ async def present() -> bool:
 
 
 async def load(
-    currency: str, time_zone: str, store: assets.Store | None, now: datetime
+    currency: str,
+    time_zone: str,
+    store: assets.Store | None,
+    now: datetime,
+    vault: Vault | None = None,
 ) -> dict[Person, str]:
     """Makes whatever of the demo is missing and returns a fresh token of everybody in it. Without a
-    store the pieces have no covers.
+    store the pieces have no covers, without a vault the employee has not said where to be paid.
 
     Safe to call again, also after a kill half-way through.
     """
@@ -105,6 +112,8 @@ async def load(
         now=now,
         code=LINK_CODE,
     )
+    if vault is not None and not await models.Payee.exists(member_id=employee.id):
+        await shared_payees.put(employee.id, PAID_TO, vault, now)
     return tokens
 
 

@@ -48,6 +48,7 @@ _HEADERS = {
 }
 
 
+ASK = "Please check the address, or ask whoever sent it to you."
 _GATES = {
     AccessReason.SIGN_IN_REQUIRED: "Sign in to read on.",
     AccessReason.TIER_REQUIRED: "Members of a higher tier can read on.",
@@ -77,8 +78,16 @@ def index(rows: Sequence[Piece]) -> HTMLResponse:
 
 def not_found(what: str) -> HTMLResponse:
     """A page that says what was looked for and not found: it may be there in a moment."""
-    body = "<p>Please check the address, or ask whoever sent it to you.</p>"
-    page = _page("Nothing here", what, body, "en", status=404)
+    return _passing("Nothing here", what, ASK, 404)
+
+
+def unavailable(title: str, what: str, more: str) -> HTMLResponse:
+    """A page that says what this installation cannot show yet, and what its operator can do."""
+    return _passing(title, what, more, 503)
+
+
+def _passing(title: str, what: str, more: str, status: int) -> HTMLResponse:
+    page = _page(title, what, f"<p>{escape(more)}</p>", "en", status=status)
     page.headers["cache-control"] = "no-store"
     return page
 

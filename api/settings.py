@@ -116,6 +116,9 @@ class Settings(BaseSettings):
     suggestions: bool = Field(
         default=True, description="true, or false: mistakes do not name what may have been meant"
     )
+    playground: bool = Field(
+        default=True, description="true, or false: there is no playground at /playground"
+    )
     currency: str = Field(
         default="CNY", description="an ISO 4217 code of three capitals, such as CNY"
     )

@@ -30,6 +30,7 @@ POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:54
 REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
 REDIS_DATABASES = 8  # of the server's 16, from the back: one for each parallel test process
 SECRET = "a secret of the tests, long enough for the rule"
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")  # as systems name it
 MUST_RUN = os.environ.get("CI", "").lower() == "true"
 
 
@@ -58,6 +59,7 @@ def require(*services: str) -> None:
         else f"start PostgreSQL, or name one in TEST_POSTGRES_URL: no {POSTGRES}",
         "redis": None if HAS_REDIS else f"start Redis, or name one in TEST_REDIS_URL: no {REDIS}",
         "redis-server": None if shutil.which("redis-server") else "install redis-server",
+        "chromium": None if any(map(shutil.which, CHROMIUMS)) else "install chromium",
     }
     for service in services:
         if missing[service] and MUST_RUN:

@@ -185,9 +185,10 @@ def test_the_demo_refuses_other_peoples_database(sqlite_url: str) -> None:
 
 
 def tokens_in(printed: str) -> dict[str, str]:
-    """The table of people and tokens."""
+    """The people with the tokens in their links."""
     keys = "|".join(person.key for person in demo.PEOPLE)
-    return dict(re.findall(rf"^({keys}) +(\S{{43}})\s*$", printed, re.MULTILINE))
+    opened = r"http://[^/\s]+/playground#token="
+    return dict(re.findall(rf"^({keys}) +{opened}(\S{{43}})$", printed, re.MULTILINE))
 
 
 # Tokens
