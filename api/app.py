@@ -24,6 +24,7 @@ from api.requests import BodyLimit, RequestId
 from api.settings import Settings
 from core import database
 from referral.clicks import Clicks
+from referral.orders import Orders
 
 log = structlog.get_logger(__name__)
 
@@ -36,15 +37,17 @@ def create(settings: Settings) -> Starlette:
     """The server of one installation. It opens the database when it starts, and refuses to start
     on one that was not migrated (`NotMigrated`)."""
     brokers: list[Broker] = []
-    clicks = Clicks()
+    clicks, orders = Clicks(), Orders()
     rates = Rates(settings.rate_limit)
     always = headers.standing(settings.base_url)
+    graphql = GraphQLApp(settings, rates, orders)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(opened(settings))
             stack.push_async_callback(clicks.flush)
+            stack.push_async_callback(orders.flush)
             broker = worker.make_broker(settings)
             brokers.append(broker)
             bell = await stack.enter_async_context(worker.doorbell(broker))
@@ -62,7 +65,7 @@ def create(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *redirect.routes(settings, clicks),  # first, since nothing is asked for as often
-            Route(caching.PATH, BodyLimit(GraphQLApp(settings, rates)), methods=["GET", "POST"]),
+            Route(caching.PATH, BodyLimit(graphql), methods=["GET", "POST"]),
             Route("/payouts.csv", bank_file.route(settings)),
             *qr.routes(settings),
             *assets.routes(settings),

@@ -5,21 +5,26 @@ from datetime import datetime
 from starlette.requests import Request
 
 from api.errors import Unauthenticated
-from members import identity, keys
+from members import identity
+from members.keys import PREFIX, Keys
 
 
-async def viewer(request: Request, now: datetime) -> identity.Viewer | None:
-    """Who sends it; None for nobody. Raises `Unauthenticated` for a token that is not good."""
+async def viewer(
+    request: Request, now: datetime, keys: Keys | None = None
+) -> identity.Viewer | None:
+    """Who sends it; None for nobody. API keys are looked up with those of others that these `keys`
+    recognise at the same time. Raises `Unauthenticated` for a token that is not good."""
     header = request.headers.get("authorization")
     if header is None:
         return None
     scheme, _, token = header.partition(" ")
-    known = await _bearer(token.strip(), now) if scheme.lower() == "bearer" else None
+    bearer = scheme.lower() == "bearer"
+    known = await _bearer(token.strip(), now, keys or Keys()) if bearer else None
     if known is None:
         raise Unauthenticated("This token is unknown or has expired; sign in again.")
     return known
 
 
-async def _bearer(token: str, now: datetime) -> identity.Viewer | None:
-    known = keys.viewer if token.startswith(keys.PREFIX) else identity.viewer
+async def _bearer(token: str, now: datetime, keys: Keys) -> identity.Viewer | None:
+    known = keys.viewer if token.startswith(PREFIX) else identity.viewer
     return await known(token, now)

@@ -233,7 +233,8 @@ def _member_id(id: str | None) -> int | None:
 async def _order(info: Info, input: OrderRecordInput) -> ConversionPayload:
     viewer = info.context.signed_in()
     viewer.check_source(input.source)
-    recorded = await conversions.record_order(input.plain(), viewer.member_id, info.context.now)
+    orders = info.context.orders
+    recorded = await orders.record(input.plain(), viewer.member_id, info.context.now)
     return ConversionPayload.of(recorded)
 
 
