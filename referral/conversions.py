@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
@@ -167,14 +167,14 @@ def _row(
         raise Invalid("This lies more than 5 minutes ahead.", "occurredAt")
     source = identity.check_source(new.source)
     ref = new.customer_ref
-    return Conversion(
+    return Conversion.construct(  # checked here, and not by the ORM once more
         type=kind,
         source=source,
         external_id=_external_id(new.external_id, "externalId"),
         member_id=new.member_id,
         customer_ref=None if ref is None else identity.check_ref(ref),
-        occurred_at=new.occurred_at or now,
-        recorded_at=now,
+        occurred_at=(new.occurred_at or now).astimezone(UTC),
+        recorded_at=now.astimezone(UTC),
         recorded_by_id=recorded_by,
         status=ConversionStatus.PENDING,
     )
