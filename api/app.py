@@ -28,6 +28,8 @@ from referral.orders import Orders
 
 log = structlog.get_logger(__name__)
 
+CANCEL_AGAIN_SECONDS = 1.0
+
 
 class NotMigrated(Exception):
     """The database lacks migrations: a server on it would fail at the first request."""
@@ -53,7 +55,7 @@ def create(settings: Settings) -> Starlette:
             bell = await stack.enter_async_context(worker.doorbell(broker))
             if not settings.embedded:
                 sharing = asyncio.create_task(rates.share(settings.broker_url))
-                stack.push_async_callback(_cancelled, sharing)
+                stack.push_async_callback(end, sharing)
             else:
                 await stack.enter_async_context(worker.working(broker, bell))
             yield
@@ -88,9 +90,12 @@ def create(settings: Settings) -> Starlette:
     )
 
 
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.wait([task])
+async def end(task: "asyncio.Task[None]") -> None:
+    """Ends the task, though what it waits for may swallow a cancellation, as the client of Redis
+    does when an answer comes at the same moment."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=CANCEL_AGAIN_SECONDS)
 
 
 async def _unexpected(always: Sequence[Header], request: Request, error: Exception) -> Response:

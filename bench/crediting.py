@@ -157,7 +157,7 @@ async def filled(url: str, touches: int, *, second_level: bool) -> int:
     visitors = max(touches // TOUCHES_EACH, 1)
     sizes = {"promoters": PROMOTERS, "customers": CUSTOMERS, "visitors": visitors}
     await connection.execute(FILL.format(program=stage.program.id, touches=touches, **sizes))
-    # What is written behind belongs to the filling: marking rows as committed, which autovacuum does
+    # What is written behind belongs to the filling: marking rows as committed, as autovacuum does
     # within minutes of so many clicks, and writing pages. Statistics there are none.
     await connection.execute("VACUUM touch")
     await connection.execute("CHECKPOINT")
@@ -177,8 +177,8 @@ async def credit(connection: Any, bell: workers.Doorbell, orders: int, shop: int
 
 
 async def rounds(url: str, worker_id: int, shop: int, args: Any) -> tuple[Costs, dict[int, Costs]]:
-    """What a conversion costs, and what a message does with so many threads; a first round, in which
-    every customer orders, is to warm up."""
+    """What a conversion costs, and what a message does with so many threads; a first round is to
+    warm up, with an order of every customer."""
     ours, theirs = Costs(), {threads: Costs() for threads in THREADS}
     connection = await asyncpg.connect(url)
     async with workers.doorbell(workers.make_broker(settings(url))) as bell:
