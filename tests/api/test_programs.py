@@ -381,7 +381,9 @@ async def test_a_hundred_orders_are_written_in_one_statement(live: Api) -> None:
     mei = await factories.person("mei")
     orders = [
         {
-            **{"source": "tea", "externalId": f"A-{number}", "amountMinor": number},
+            "source": "tea",
+            "externalId": f"A-{number}",
+            "amountMinor": number,
             **([{}, {"customerRef": "c"}, {"member": to_id("Member", mei.member.id)}][number % 3]),
         }
         for number in range(100)
