@@ -26,8 +26,11 @@ from api.requests import BodyLimit, RequestId
 from api.settings import Settings
 from core import database
 from referral.clicks import Clicks
+from referral.orders import Orders
 
 log = structlog.get_logger(__name__)
+
+CANCEL_AGAIN_SECONDS = 1.0
 
 
 class NotMigrated(Exception):
@@ -38,9 +41,10 @@ def create(settings: Settings) -> Starlette:
     """The server of one installation. It opens the database when it starts, and refuses to start
     on one that was not migrated (`NotMigrated`)."""
     brokers: list[Broker] = []
-    clicks = Clicks()
+    clicks, orders = Clicks(), Orders()
     rates = Rates(settings.rate_limit)
     always = headers.standing(settings.base_url)
+    graphql = GraphQLApp(settings, rates, orders)
     cookie = PlaygroundCookie(settings) if settings.playground else None
 
     @asynccontextmanager
@@ -48,12 +52,13 @@ def create(settings: Settings) -> Starlette:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(opened(settings))
             stack.push_async_callback(clicks.flush)
+            stack.push_async_callback(orders.flush)
             broker = worker.make_broker(settings)
             brokers.append(broker)
             bell = await stack.enter_async_context(worker.doorbell(broker))
             if not settings.embedded:
                 sharing = asyncio.create_task(rates.share(settings.broker_url))
-                stack.push_async_callback(_cancelled, sharing)
+                stack.push_async_callback(end, sharing)
             else:
                 await stack.enter_async_context(worker.working(broker, bell))
             yield
@@ -65,7 +70,7 @@ def create(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *redirect.routes(settings, clicks),  # first, since nothing is asked for as often
-            Route(caching.PATH, BodyLimit(GraphQLApp(settings, rates)), methods=["GET", "POST"]),
+            Route(caching.PATH, BodyLimit(graphql), methods=["GET", "POST"]),
             Route("/payouts.csv", bank_file.route(settings)),
             *qr.routes(settings),
             *assets.routes(settings),
@@ -92,9 +97,12 @@ def create(settings: Settings) -> Starlette:
     )
 
 
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.wait([task])
+async def end(task: "asyncio.Task[None]") -> None:
+    """Ends the task, though what it waits for may swallow a cancellation, as the client of Redis
+    does when an answer comes at the same moment."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=CANCEL_AGAIN_SECONDS)
 
 
 async def _unexpected(always: Sequence[Header], request: Request, error: Exception) -> Response:

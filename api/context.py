@@ -22,6 +22,7 @@ from members.tiers import Ladder
 from referral import insight, sharing
 from referral.insight import Figures, Span
 from referral.models import Conversion, Link, Program
+from referral.orders import Orders
 
 STAFF = frozenset({Role.OPERATOR, Role.FINANCE, Role.ADMIN})
 
@@ -212,6 +213,7 @@ class Context:
     settings: Settings
     now: datetime
     viewer: Viewer | None
+    orders: Orders = field(default_factory=Orders)
     _load: Loaders | None = field(default=None, init=False)
 
     @property

@@ -34,6 +34,8 @@ from api.schema import schema
 from api.settings import Settings
 from core import deadline
 from core.deadline import TooLate
+from members.keys import Keys
+from referral.orders import Orders
 
 NO_STORE = {"cache-control": "no-store"}  # of what nobody else is to be given
 
@@ -41,8 +43,12 @@ NO_STORE = {"cache-control": "no-store"}  # of what nobody else is to be given
 class GraphQLApp:
     """Answers requests for one installation."""
 
-    def __init__(self, settings: Settings, rates: Rates | None = None) -> None:
+    def __init__(
+        self, settings: Settings, rates: Rates | None = None, orders: Orders | None = None
+    ) -> None:
         self._settings = settings
+        self._orders = orders or Orders()
+        self._keys = Keys()
         self._rates = rates or Rates(settings.rate_limit)
         self._schema = schema._schema
         self._trusted = trusted.read(settings.trusted_documents)
@@ -96,12 +102,12 @@ class GraphQLApp:
         now = datetime.now(UTC)
         clients.note(request)
         try:
-            viewer = await bearers.viewer(request, now)
+            viewer = await bearers.viewer(request, now, self._keys)
         except Unauthenticated:
             self._rates.take(None, clients.address())
             raise
         self._rates.take(viewer, clients.address())
-        return Context(self._settings, now, viewer)
+        return Context(self._settings, now, viewer, self._orders)
 
     def _text(self, asked: Asked) -> str:
         """The text of the document that is asked for."""

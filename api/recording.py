@@ -1,5 +1,7 @@
 """What shops tell us: orders, fees and refunds, as the API takes them."""
 
+import asyncio
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -50,6 +52,12 @@ class OrderRecordInput:
         "attribution, unless the customer is bound. With an unknown one the order is recorded all "
         "the same, and `errors` says so.",
     )
+
+    @property
+    def links(self) -> bool:
+        """Whether it may say that two names are one customer's."""
+        both = self.member is not None and self.customer_ref is not None
+        return both or self.visitor_id is not None or self.referral_code is not None
 
     def plain(self) -> NewOrder:
         """The same in the words of the room; raises `NotFound`."""
@@ -163,7 +171,10 @@ class RecordingMutation:
         if len(inputs) > MOST_ORDERS:
             error = user_error(TooMany(MOST_ORDERS, "inputs"))
             return [ConversionPayload(errors=[error]) for _ in inputs]
-        return [await _order_or_errors(info, each) for each in inputs]
+        told: list[ConversionPayload] = []
+        for some in _at_once(inputs):
+            told += await asyncio.gather(*(_order_or_errors(info, each) for each in some))
+        return told
 
     @strawberry.mutation(
         description="Says that a shop's customer is this member: parked conversions of that "
@@ -233,8 +244,25 @@ def _member_id(id: str | None) -> int | None:
 async def _order(info: Info, input: OrderRecordInput) -> ConversionPayload:
     viewer = info.context.signed_in()
     viewer.check_source(input.source)
-    recorded = await conversions.record_order(input.plain(), viewer.member_id, info.context.now)
+    orders = info.context.orders
+    recorded = await orders.record(input.plain(), viewer.member_id, info.context.now)
     return ConversionPayload.of(recorded)
+
+
+def _at_once(inputs: Sequence[OrderRecordInput]) -> Iterator[Sequence[OrderRecordInput]]:
+    """The orders in portions that end the same when all of one are told at once: no order of them
+    is another's repeat, or links a customer whom another names."""
+    some: dict[tuple[str, str], OrderRecordInput] = {}
+    for each in inputs:
+        key = each.source.strip(), each.external_id.strip()
+        if each.links or key in some:
+            yield [*some.values()]
+            some = {}
+        some[key] = each
+        if each.links:
+            yield [each]
+            some = {}
+    yield [*some.values()]
 
 
 @mistakes_to(lambda errors: ConversionPayload(errors=errors))

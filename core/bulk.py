@@ -24,21 +24,27 @@ async def insert(table: type[Model], columns: Sequence[str], rows: Rows) -> None
 
 
 async def insert_returning(
-    table: type[Model], columns: Sequence[str], rows: Rows, wanted: str
+    table: type[Model],
+    columns: Sequence[str],
+    rows: Rows,
+    wanted: str,
+    unless: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Adds the rows likewise, and returns the wanted columns of each, in no order that is promised.
+    Those that are there already by the unique columns of `unless` are left out, and not returned.
 
     On SQLite they go in few statements, whose texts grow with them: meant for some hundred rows.
     """
+    skip = f" ON CONFLICT ({', '.join(unless)}) DO NOTHING" if unless else ""
     if database.is_postgres():
-        sql = f"{_insert(table, tuple(columns), at_once=True)} RETURNING {wanted}"
+        sql = f"{_insert(table, tuple(columns), at_once=True)}{skip} RETURNING {wanted}"
         return await database.rows(sql, *_columns(rows)) if rows else []
     made: list[dict[str, Any]] = []
     most = MOST_VALUES // len(columns)
     for start in range(0, len(rows), most):
         some = rows[start : start + most]
         into = f"INSERT INTO {table._meta.db_table} ({', '.join(columns)})"
-        sql = f"{into} VALUES {_places(len(some), len(columns))} RETURNING {wanted}"
+        sql = f"{into} VALUES {_places(len(some), len(columns))}{skip} RETURNING {wanted}"
         made += await database.rows(sql, *chain.from_iterable(some))
     return made
 

@@ -34,6 +34,7 @@ SELECT session.id, session.member_id, role FROM session
 LEFT JOIN member_role ON member_role.member_id = session.member_id
 WHERE token_hash = $1 AND expires_at > $2
 """
+_CUSTOMERS = "SELECT ref, member_id FROM customer_ref WHERE source = $1 AND ref {listed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +238,13 @@ async def customer_id(source: str, ref: str) -> int | None:
         "SELECT member_id FROM customer_ref WHERE source = $1 AND ref = $2", source, ref
     )
     return found[0] if found else None
+
+
+async def customer_ids(source: str, refs: Collection[str]) -> Mapping[str, int]:
+    """The ids of the members behind a shop's customers, of those who are known."""
+    among = _CUSTOMERS.format(listed=database.listed(2))
+    found = await database.rows(among, source, database.as_list(refs))
+    return {row["ref"]: row["member_id"] for row in found}
 
 
 def check_source(source: str) -> str:

@@ -2,14 +2,17 @@
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from tortoise.expressions import Q
 
-from core import database
+from core import database, deadline
 from core.errors import Required, text
+from core.together import Together
 from members import identity, roles
 from members.errors import ApiKeyNotFound, TooManySources
 from members.identity import NAME_CHARACTERS, SOURCE_CHARACTERS, NewMember, Viewer
@@ -18,10 +21,12 @@ from members.models import ApiKey, Role
 PREFIX = "wsk_"
 MOST_SOURCES = 100
 USE_NOTED_EVERY = timedelta(minutes=1)
-_VIEWER = """
-SELECT api_key.id, api_key.member_id, sources, last_used_at, role FROM api_key
+LARGEST_GROUP = 500
+LOOK_SECONDS = 10.0
+_KEYS = """
+SELECT key_hash, api_key.id, api_key.member_id, sources, last_used_at, role FROM api_key
 LEFT JOIN member_role ON member_role.member_id = api_key.member_id
-WHERE key_hash = $1 AND revoked_at IS NULL
+WHERE key_hash {listed} AND revoked_at IS NULL
 """
 
 
@@ -31,6 +36,15 @@ class Made:
 
     key: ApiKey
     secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A key that is good, as it was looked up."""
+
+    id: int
+    viewer: Viewer
+    last_used_at: datetime | None
 
 
 @database.unit_of_work
@@ -82,21 +96,50 @@ async def working() -> Sequence[ApiKey]:
     return await ApiKey.filter(revoked_at__isnull=True).order_by("id")
 
 
-async def viewer(secret: str, now: datetime) -> Viewer | None:
-    """Who comes with this key, in one statement; None for an unknown or revoked one.
+class Keys:
+    """Recognises keys: those that come together in one statement, which begins after each of them
+    has come, so that one that was revoked before is refused."""
 
-    Once a minute another statement notes that it is in use.
-    """
-    found = await database.rows(_VIEWER, identity.hashed(secret))
-    if not found:
-        return None
-    key = found[0]
-    last_used_at = database.instant(key["last_used_at"])
-    if last_used_at is None or last_used_at <= now - USE_NOTED_EVERY:
-        await _note_use(key["id"], now)
-    held = [Role(row["role"]) for row in found if row["role"] is not None]
+    def __init__(self) -> None:
+        self._together = Together(_look, LARGEST_GROUP)
+
+    async def viewer(self, secret: str, now: datetime) -> Viewer | None:
+        """Who comes with this key; None for an unknown or revoked one. Raises `TooLate` at the
+        deadline of the request.
+
+        Once a minute another statement notes that it is in use.
+        """
+        key = await self._found(identity.hashed(secret))
+        if key is None:
+            return None
+        if key.last_used_at is None or key.last_used_at <= now - USE_NOTED_EVERY:
+            await _note_use(key.id, now)
+        return key.viewer
+
+    @deadline.bounded
+    async def _found(self, key_hash: str) -> _Key | None:
+        return await self._together.do(key_hash)
+
+
+async def _look(hashes: Sequence[str]) -> Sequence[_Key | None]:
+    with deadline.within(LOOK_SECONDS):
+        found = await database.rows(
+            _KEYS.format(listed=database.listed(1)), database.as_list({*hashes})
+        )
+    rows: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in found:
+        rows[row["key_hash"]].append(row)
+    known = {key_hash: _key(some) for key_hash, some in rows.items()}
+    return [known.get(each) for each in hashes]
+
+
+def _key(rows: Sequence[Mapping[str, Any]]) -> _Key:
+    """A key, of which there is a row for each of its member's roles."""
+    key = rows[0]
+    held = [Role(row["role"]) for row in rows if row["role"] is not None]
     sources = None if key["sources"] is None else frozenset(json.loads(key["sources"]))
-    return Viewer(key["member_id"], identity.expand(held), sources=sources)
+    viewer = Viewer(key["member_id"], identity.expand(held), sources=sources)
+    return _Key(key["id"], viewer, database.instant(key["last_used_at"]))
 
 
 async def _note_use(key_id: int, now: datetime) -> None:

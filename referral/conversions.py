@@ -4,8 +4,9 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
+from typing import Any
 
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import F, Q
@@ -22,12 +23,11 @@ from referral.models import Conversion, ConversionStatus, ConversionType
 UNDECIDED = (ConversionStatus.PENDING, ConversionStatus.PARKED)
 EXTERNAL_ID_CHARACTERS = 100
 LARGEST_AMOUNT_MINOR = 10**15
-_NEW = (
+_TOLD = (
     "type",
     "source",
     "external_id",
     "figures",
-    "member_id",
     "customer_ref",
     "visitor",
     "code_touch_id",
@@ -43,7 +43,8 @@ _NEW = (
     "status",
     "reopened_at",
 )
-_values = attrgetter(*_NEW)
+COLUMNS = ("member_id", *_TOLD)
+_told = attrgetter(*_TOLD)
 FUTURE = timedelta(minutes=5)  # how far a shop's clock may be ahead of ours
 
 
@@ -106,6 +107,11 @@ async def record_order(order: NewOrder, recorded_by: int, now: datetime) -> Reco
     or two of them, links them; where the customer is somebody else's or no link has the code, it is
     recorded all the same, and the mistake stands beside it.
     """
+    return await _once(as_told(order, recorded_by, now), now, code=order.referral_code)
+
+
+def as_told(order: NewOrder, recorded_by: int, now: datetime) -> Conversion:
+    """The order before it is written; raises what is wrong with it by itself."""
     row = _row(ConversionType.ORDER, order, recorded_by, now)
     row.amount_minor = _amount(order.amount_minor, least=0)
     part = row.commissionable_minor = order.commissionable_minor
@@ -115,7 +121,12 @@ async def record_order(order: NewOrder, recorded_by: int, now: datetime) -> Reco
         row.visitor = touches.check_visitor(order.visitor)
     more = [] if part is None else [str(part)]
     row.figures = _figures(order.amount_minor, order.occurred_at, *more)
-    return await _once(row, now, code=order.referral_code)
+    return row
+
+
+def values(row: Conversion, member_id: int | None) -> tuple[Any, ...]:
+    """Of `COLUMNS`, for a conversion whose customer is this member."""
+    return (member_id, *_told(row))
 
 
 async def record_fee(fee: NewFee, recorded_by: int, now: datetime) -> Recorded:
@@ -156,14 +167,14 @@ def _row(
         raise Invalid("This lies more than 5 minutes ahead.", "occurredAt")
     source = identity.check_source(new.source)
     ref = new.customer_ref
-    return Conversion(
+    return Conversion.construct(  # checked here, and not by the ORM once more
         type=kind,
         source=source,
         external_id=_external_id(new.external_id, "externalId"),
         member_id=new.member_id,
         customer_ref=None if ref is None else identity.check_ref(ref),
-        occurred_at=new.occurred_at or now,
-        recorded_at=now,
+        occurred_at=(new.occurred_at or now).astimezone(UTC),
+        recorded_at=now.astimezone(UTC),
         recorded_by_id=recorded_by,
         status=ConversionStatus.PENDING,
     )
@@ -207,7 +218,7 @@ async def _insert(row: Conversion, code: str | None, now: datetime) -> Sequence[
     mistakes = [*await customers.name(row, now), *await customers.type_in(row, code, now)]
     if order is not None:
         row.order_id = order.id
-    row.id = await bulk.insert_one(Conversion, _NEW, _values(row))
+    row.id = await bulk.insert_one(Conversion, COLUMNS, values(row, row.member_id))
     if order is not None:
         await _reserve(order.id, row.amount_minor)
     await outbox.put(TOPIC, [(row.id, lane(order or row))], now)

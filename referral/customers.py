@@ -2,7 +2,7 @@
 one and the same. A member outranks a shop's name, which outranks a visitor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from tortoise.queryset import QuerySet
@@ -27,6 +27,7 @@ from referral.models import (
 )
 
 DECIDED = (ConversionStatus.CREDITED, ConversionStatus.NOT_CREDITED, ConversionStatus.REVERSED)
+_MEMBERS = "SELECT id FROM member WHERE id {listed}"
 
 
 async def name(row: Conversion, now: datetime) -> Sequence[Mistake]:
@@ -84,9 +85,14 @@ async def _owner(visitor: str | None) -> int | None:
 
 async def check_member(member_id: int | None) -> None:
     """Raises `MemberNotFound` for an id that is nobody's."""
-    known = "SELECT id FROM member WHERE id = $1"
-    if member_id is not None and not await database.firsts(known, member_id):
+    if member_id is not None and not await members_among([member_id]):
         raise MemberNotFound("member")
+
+
+async def members_among(ids: Collection[int]) -> set[int]:
+    """Those of the ids that are members'."""
+    among = _MEMBERS.format(listed=database.listed(1))
+    return {*await database.firsts(among, database.as_list(ids))} if ids else set()
 
 
 async def link(source: str, ref: str, member_id: int, now: datetime) -> bool:

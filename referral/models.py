@@ -288,7 +288,11 @@ class Touch(Model):
 
     class Meta:
         table = "touch"
-        indexes = (("visitor",), ("link_id", "touched_at"))
+        # The first one holds all that a decision asks of a touch.
+        indexes = (
+            ("visitor", "touched_at", "link_id", "bot_reason", "id"),
+            ("link_id", "touched_at"),
+        )
 
 
 class Conversion(Model):
@@ -528,7 +532,8 @@ class TouchVerdict(Model):
         "referral.Program", related_name="verdicts", on_delete=fields.RESTRICT
     )
     program_id: int
-    # Null where a binding was looked at and no touch.
+    # Null where a binding was looked at and no touch. PostgreSQL does not look whether the touch is
+    # there, which would lock and so rewrite it, but keeps it from ever being deleted.
     touch = fields.ForeignKeyField(
         "referral.Touch", related_name="verdicts", null=True, on_delete=fields.RESTRICT
     )

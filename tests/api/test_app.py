@@ -1,5 +1,6 @@
 """What every answer has, whatever was asked: its request id, and CORS for known origins."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
@@ -102,3 +103,17 @@ async def test_a_server_does_not_start_on_a_database_that_lacks_migrations(
     with pytest.raises(app.NotMigrated, match="run `wellspring migrate`"):
         async with server.router.lifespan_context(server):
             pass
+
+
+async def test_a_task_that_swallows_its_cancellation_ends_all_the_same() -> None:
+    async def stubborn() -> None:
+        for _ in range(2):
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                continue
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    await app.end(task)
+    assert task.done()

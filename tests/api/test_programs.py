@@ -11,6 +11,7 @@ from referral.models import Binding, RewardRule, RuleVersion
 from tests import factories
 from tests.client import CONVERSION, ORDER, REGISTER, TOUCH, Api
 from tests.factories import NOW, Person
+from tests.members.statements import watched
 
 SAVE = """
 mutation ($input: ProgramInput!) {
@@ -59,6 +60,12 @@ mutation ($input: CustomerLinkInput!) {
 ORDERS = """
 mutation ($inputs: [OrderRecordInput!]!) {
   ordersRecord(inputs: $inputs) { conversion { externalId } replayed errors { code field } }
+}"""
+ORDERS_OF = """
+mutation ($inputs: [OrderRecordInput!]!) {
+  ordersRecord(inputs: $inputs) {
+    conversion { externalId member { id } } replayed errors { code field }
+  }
 }"""
 CONVERSIONS = """
 query ($where: ConversionWhere) {
@@ -367,6 +374,67 @@ async def test_orders_are_recorded_each_on_its_own_and_at_most_100(live: Api) ->
     assert [codes(each) for each in told] == [[], [("INVALID", ["amountMinor"])], []]
     many = await live.ask(ORDERS, stage.shop.token, inputs=[good] * 101)
     assert {tuple(map(str, codes(each))) for each in many} == {("('LIMIT_EXCEEDED', ['inputs'])",)}
+
+
+async def test_a_hundred_orders_are_written_in_one_statement(live: Api) -> None:
+    stage = await factories.stage()
+    mei = await factories.person("mei")
+    orders = [
+        {
+            "source": "tea",
+            "externalId": f"A-{number}",
+            "amountMinor": number,
+            **([{}, {"customerRef": "c"}, {"member": to_id("Member", mei.member.id)}][number % 3]),
+        }
+        for number in range(100)
+    ]
+    with watched() as statements:
+        told = await live.ask(ORDERS, stage.shop.token, inputs=orders)
+    assert [each["conversion"]["externalId"] for each in told] == [f"A-{n}" for n in range(100)]
+    assert len([each for each in statements if "INSERT INTO conversion" in each]) == 1
+
+
+async def test_orders_of_one_list_end_as_if_they_had_come_one_after_the_other(live: Api) -> None:
+    stage = await factories.stage()
+    mei = to_id("Member", (await factories.person("mei")).member.id)
+
+    def order(name: str, amount: int, **more: str) -> dict[str, Any]:
+        return {"source": "tea", "externalId": name, "amountMinor": amount, **more}
+
+    told = await live.ask(
+        ORDERS_OF,
+        stage.shop.token,
+        inputs=[
+            order("A-1", 1, customerRef="c-1"),
+            order("A-2", 2, customerRef="c-2", member=mei),
+            order("A-3", 3, customerRef="c-2"),
+            order("A-3", 4, customerRef="c-2"),  # another amount
+            order(" A-3", 3),  # the same once more
+            order("A-4", 4, referralCode="00000000"),
+            order("A-4", 5),
+            order("A-5", 5, member=to_id("Member", 9_999)),
+            order("A-5", 6),
+        ],
+    )
+    assert [
+        (
+            each["conversion"]
+            and (each["conversion"]["externalId"], (each["conversion"]["member"] or {}).get("id")),
+            each["replayed"],
+            codes(each),
+        )
+        for each in told
+    ] == [
+        (("A-1", None), False, []),
+        (("A-2", mei), False, []),
+        (("A-3", mei), False, []),
+        (None, False, [("IDEMPOTENCY_CONFLICT", ["externalId"])]),
+        (("A-3", mei), True, []),
+        (("A-4", None), False, [("CODE_UNKNOWN", ["referralCode"])]),
+        (None, False, [("IDEMPOTENCY_CONFLICT", ["externalId"])]),
+        (None, False, [("NOT_FOUND", ["member"])]),
+        (("A-5", None), False, []),
+    ]
 
 
 async def test_a_shop_says_who_its_customer_is(live: Api) -> None:

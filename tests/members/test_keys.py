@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from core import database
+from core import database, deadline
+from core.deadline import TooLate
 from core.errors import Invalid, Mistake, Required, TooLong
 from members import identity, keys
 from members.errors import ApiKeyNotFound, SourceForbidden, TooManySources
 from members.identity import Viewer
-from members.keys import Made
+from members.keys import Keys, Made
 from members.models import ApiKey, Member, MemberRole, Role
 from tests import factories
 from tests.factories import NOW
@@ -28,7 +29,7 @@ async def make(name: str = "shop", sources: Sequence[str] | None = None) -> Made
 
 
 async def viewer(made: Made) -> Viewer:
-    found = await keys.viewer(made.secret, NOW)
+    found = await Keys().viewer(made.secret, NOW)
     assert found is not None
     return found
 
@@ -109,13 +110,13 @@ async def test_the_longest_name_and_the_most_sources_fit(opened: str) -> None:
 async def test_an_unknown_secret_is_nobody(embedded: str) -> None:
     made = await make()
     for secret in ("wsk_", "wsk_unknown", made.secret[:-1], made.key.key_hash, "wsk_名"):
-        assert await keys.viewer(secret, NOW) is None
+        assert await Keys().viewer(secret, NOW) is None
     assert await identity.viewer(made.secret, NOW) is None
 
 
 async def test_a_session_is_no_key(embedded: str) -> None:
     admin = await factories.person("admin", Role.ADMIN)
-    assert await keys.viewer(admin.token, NOW) is None
+    assert await Keys().viewer(admin.token, NOW) is None
 
 
 async def test_a_key_is_recognised_in_one_statement_and_its_use_noted_once_a_minute(
@@ -130,7 +131,7 @@ async def test_a_key_is_recognised_in_one_statement_and_its_use_noted_once_a_min
         (NOW + MINUTE, 1, NOW + MINUTE),
     ):
         with watched() as seen:
-            assert await keys.viewer(made.secret, now) is not None
+            assert await Keys().viewer(made.secret, now) is not None
         assert len(seen) == statements, now
         assert (await ApiKey.get(id=made.key.id)).last_used_at == noted
 
@@ -139,8 +140,8 @@ async def test_a_revoked_key_stops_at_once_and_for_good(opened: str) -> None:
     made, other = await make("old"), await make("new")
     revoked = await keys.revoke(made.key.id, NOW)
     assert revoked.revoked_at == NOW
-    assert await keys.viewer(made.secret, NOW) is None
-    assert await keys.viewer(other.secret, NOW) is not None
+    assert await Keys().viewer(made.secret, NOW) is None
+    assert await Keys().viewer(other.secret, NOW) is not None
     assert [key.id for key in await keys.working()] == [other.key.id]
 
 
@@ -158,6 +159,50 @@ async def test_revoking_what_is_not_there_is_not_found(embedded: str) -> None:
 
 
 async def test_many_requests_with_one_key_at_once_are_all_recognised(opened: str) -> None:
-    made = await make()
-    found = await asyncio.gather(*(keys.viewer(made.secret, NOW) for _ in range(20)))
+    made, working = await make(), Keys()
+    found = await asyncio.gather(*(working.viewer(made.secret, NOW) for _ in range(20)))
     assert None not in found
+
+
+async def test_keys_that_come_together_are_each_recognised_in_one_statement(opened: str) -> None:
+    one, other, gone = await make("one", ["a"]), await make("other"), await make("gone")
+    await keys.revoke(gone.key.id, NOW)
+    await ApiKey.all().update(last_used_at=NOW)
+    known = Keys()
+    secrets = [one.secret, gone.secret, other.secret, "wsk_unknown", one.secret]
+    with watched() as seen:
+        found = await asyncio.gather(*(known.viewer(each, NOW) for each in secrets))
+    assert [each and (each.member_id, each.sources) for each in found] == [
+        (one.key.member_id, {"a"}),
+        None,
+        (other.key.member_id, None),
+        None,
+        (one.key.member_id, {"a"}),
+    ]
+    assert len(seen) == 1
+
+
+async def test_a_key_that_is_revoked_while_others_are_looked_up_is_refused(opened: str) -> None:
+    made, known = await make(), Keys()
+    earlier = [asyncio.create_task(known.viewer(made.secret, NOW)) for _ in range(3)]
+    await asyncio.sleep(0)
+    await keys.revoke(made.key.id, NOW)
+    assert await known.viewer(made.secret, NOW) is None
+    await asyncio.gather(*earlier)
+
+
+@pytest.mark.postgres
+async def test_looking_a_key_up_ends_at_the_deadline_and_the_next_is_recognised(
+    postgres_url: str,
+) -> None:
+    async with database.opened(postgres_url):
+        made, known = await make(), Keys()
+
+        @database.unit_of_work
+        async def busy() -> None:
+            await database.rows("LOCK TABLE api_key IN ACCESS EXCLUSIVE MODE")
+            with deadline.within(0.2), pytest.raises(TooLate):
+                await asyncio.create_task(known.viewer(made.secret, NOW))
+
+        await busy()
+        assert await known.viewer(made.secret, NOW) is not None

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from tortoise.exceptions import IntegrityError
 
 from core import database
 from core.errors import Invalid
@@ -170,3 +171,32 @@ async def test_a_report_with_somebody_else_s_visitor_is_kept_under_a_fresh_one(
     assert fresh != "visitor-1"
     assert await seen(lan) == [(fresh, timedelta(0)), (fresh, MINUTE)]
     assert await seen(mei) == [("visitor-1", MINUTE)]
+
+
+async def test_no_touch_is_ever_deleted(opened: str) -> None:
+    stage = await factories.stage()
+    await touches.record(stage.link, touches.new_visitor(), NOW)
+    with pytest.raises(IntegrityError):
+        await Touch.all().delete()
+    assert await Touch.all().count() == 1
+
+
+async def test_what_decides_is_in_the_index_of_a_visitor_s_touches(opened: str) -> None:
+    """Of millions, four touches of one visitor would else be four reads all over the table."""
+    stage = await factories.stage()
+    visitor = touches.new_visitor()
+    for day in range(3):
+        await touches.record(stage.link, visitor, NOW + timedelta(days=day))
+    explain = "EXPLAIN" if database.is_postgres() else "EXPLAIN QUERY PLAN"
+    columns = "id, link_id, visitor, touched_at, bot_reason"
+
+    @database.unit_of_work
+    async def plan() -> str:
+        await database.trust_indexes()
+        if database.is_postgres():
+            await database.rows("SELECT set_config('enable_bitmapscan', 'off', true)")
+        found = f"{explain} SELECT {columns} FROM touch WHERE visitor = '{visitor}'"
+        return str(await database.rows(found))
+
+    told = await plan()
+    assert "Index Only Scan" in told or "COVERING INDEX" in told, told
