@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api import assets, bank_file, caching, headers, http, qr, redirect, requests, worker
-from api.caching import Cached
+from api import assets, bank_file, front, headers, http, qr, redirect, requests, worker
 from api.endpoint import GraphQLApp
 from api.errors import Unexpected, refused
+from api.front import Front
 from api.headers import Header, Secured
 from api.rates import Rates
 from api.requests import BodyLimit, RequestId
@@ -38,6 +38,7 @@ def create(settings: Settings) -> Starlette:
     brokers: list[Broker] = []
     clicks = Clicks()
     rates = Rates(settings.rate_limit)
+    graphql = GraphQLApp(settings, rates)
     always = headers.standing(settings.base_url)
 
     @asynccontextmanager
@@ -62,14 +63,14 @@ def create(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *redirect.routes(settings, clicks),  # first, since nothing is asked for as often
-            Route(caching.PATH, BodyLimit(GraphQLApp(settings, rates)), methods=["GET", "POST"]),
+            Route(front.PATH, BodyLimit(graphql), methods=["GET", "POST"]),
             Route("/payouts.csv", bank_file.route(settings)),
             *qr.routes(settings),
             *assets.routes(settings),
             *http.routes(settings, check_broker),
         ],
         middleware=[
-            Middleware(Cached, rates=rates),  # a kept answer needs none of the others
+            Middleware(Front, graphql=graphql, settings=settings, rates=rates),
             Middleware(RequestId),
             Middleware(Secured, always=always),
             Middleware(

@@ -9,6 +9,7 @@ from strawberry.dataloader import DataLoader
 from tortoise.functions import Count
 
 from api.errors import Forbidden, Unauthenticated
+from api.hot import Answered
 from api.settings import Settings
 from content import gate, reading, tags
 from content.gate import Reader
@@ -212,6 +213,7 @@ class Context:
     settings: Settings
     now: datetime
     viewer: Viewer | None
+    answered: list[Answered] = field(default_factory=list, init=False)  # at once, of this request
     _load: Loaders | None = field(default=None, init=False)
 
     @property

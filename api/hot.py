@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, TypeVar, cast
 
 import orjson
-from graphql import GraphQLError, GraphQLObjectType, OperationDefinitionNode
+from graphql import FieldNode, GraphQLError, GraphQLObjectType, OperationDefinitionNode
 from graphql.execution.collect_fields import FieldDetailsList
 from graphql.execution.values import get_argument_values
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
@@ -23,7 +23,6 @@ from content.templates import Part as Written
 
 T = TypeVar("T")
 KEPT_PLANS = 256
-PAGES = frozenset({"contents"})  # the fields of Query that answer by `either`
 
 Made = Callable[[Listed], bytes]  # JSON of the page as a whole
 Part = Written | Made
@@ -50,13 +49,6 @@ def either(asked: Asked, generally: Callable[[], Awaitable[T]]) -> T:
     return cast(T, _Either(asked, generally))
 
 
-async def at_once(found: Any, plan: "Plan") -> orjson.Fragment | None:
-    """The finished value of what a resolver returned; None where only the general way has it."""
-    if isinstance(found, _Either) and listing.able(found.asked):
-        return await plan.answer(found.asked)
-    return None
-
-
 class ExecutionContext(StrawberryGraphQLCoreExecutionContext):
     """Lets finished answers through; everything else is executed as ever."""
 
@@ -78,6 +70,8 @@ class ExecutionContext(StrawberryGraphQLCoreExecutionContext):
             return complete(result)
         plan = self.plan(field_details_list) if listing.able(result.asked) else None
         if plan is not None:
+            answered = Answered(result.asked, plan, field_details_list[0].node)
+            self.context_value.answered.append(answered)
             return plan.answer(result.asked)
 
         async def generally() -> Any:
@@ -117,6 +111,15 @@ class Plan:
         page = await listing.page(asked, self.template)
         made = [part.encode() if isinstance(part, str) else part(page) for part in self.parts]
         return orjson.Fragment(b"".join(made))
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A page that is answered at once: by this plan, for this field of the document."""
+
+    asked: Asked
+    plan: Plan
+    node: FieldNode
 
 
 class Unknown(Exception):
