@@ -335,7 +335,8 @@ NODES = "{ nodes { slug } pageInfo { endCursor } }"
     "document",
     [
         f"contents(first: 2, after: $c) {NODES}",
-        f"contents(after: $c, where: {{locale: $c}}) {NODES}",
+        f"contents(first: 2, after: $c, before: $c) {NODES}",
+        f"contents(first: 2, after: $c, where: {{locale: $c}}) {NODES}",
         f"a: contents(first: 2, after: $c) @include(if: $x) {NODES} "
         f"b: contents(first: 2) @skip(if: $x) {NODES}",
         f"contents(first: 2) {NODES} b: contents(after: $c) @skip(if: $x) {NODES}",
