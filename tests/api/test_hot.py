@@ -167,7 +167,7 @@ ARGUMENTS = [
 @some.composite
 def documents(draw: some.DrawFn) -> str:
     """A query for pages of contents, valid, of whatever shape."""
-    unknown = draw(some.sampled_from([False, False, True]))
+    unknown = draw(some.booleans())
     names = iter(range(10_000))
 
     def chosen(kind: str, depth: int) -> str:
@@ -322,10 +322,10 @@ def test_whatever_is_selected_the_answer_is_that_of_the_general_way(url: str) ->
                 short, moved = short + 1, moved + (before != variables)
 
         same()
-    assert short > 5
-    assert moved > 1
-    assert Quick.planned.count(True) > 50
-    assert Quick.planned.count(False) > 5
+    assert short > 3
+    assert moved > 0
+    assert Quick.planned.count(True) > 30
+    assert Quick.planned.count(False) > 2
 
 
 NODES = "{ nodes { slug } pageInfo { endCursor } }"
