@@ -322,9 +322,9 @@ def test_whatever_is_selected_the_answer_is_that_of_the_general_way(url: str) ->
                 short, moved = short + 1, moved + (before != variables)
 
         same()
-    assert short > 3
+    assert short > 2
     assert moved > 0
-    assert Quick.planned.count(True) > 30
+    assert Quick.planned.count(True) > 20
     assert Quick.planned.count(False) > 2
 
 
