@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api import assets, bank_file, caching, headers, http, qr, redirect, requests, worker
-from api.caching import Cached
+from api import assets, bank_file, front, headers, http, qr, redirect, requests, worker
 from api.endpoint import GraphQLApp
 from api.errors import Unexpected, refused
+from api.front import Front
 from api.headers import Header, Secured
 from api.playground import serving, session
 from api.playground.cookie import CookieBearer, PlaygroundCookie
@@ -70,7 +70,7 @@ def create(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *redirect.routes(settings, clicks),  # first, since nothing is asked for as often
-            Route(caching.PATH, BodyLimit(graphql), methods=["GET", "POST"]),
+            Route(front.PATH, BodyLimit(graphql), methods=["GET", "POST"]),
             Route("/payouts.csv", bank_file.route(settings)),
             *qr.routes(settings),
             *assets.routes(settings),
@@ -81,7 +81,7 @@ def create(settings: Settings) -> Starlette:
         middleware=[
             # Whoever comes by the cookie has the token's own way through everything below.
             *([Middleware(CookieBearer, cookie=cookie)] if cookie else ()),
-            Middleware(Cached, rates=rates),  # a kept answer needs none of the others
+            Middleware(Front, graphql=graphql, settings=settings, rates=rates),
             Middleware(RequestId),
             Middleware(Secured, always=always),
             Middleware(

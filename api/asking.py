@@ -33,7 +33,18 @@ class Asked:
 
 async def asked(request: Request) -> Asked:
     """What a request asks for; raises `Refusal` where that cannot be understood."""
-    return _checked(_of_query(request) if request.method == "GET" else await _of_body(request))
+    if request.method == "GET":
+        return _checked(_of_query(request))
+    _readable(request)
+    return posted(await request.body())
+
+
+def posted(body: bytes) -> Asked:
+    """What the body of a request asks for; raises `Refusal` likewise."""
+    found = _json(body, "The body")
+    if not isinstance(found, dict):
+        raise Refusal("The body is one JSON object, with the document in `query`.")
+    return _checked(found)
 
 
 def _of_query(request: Request) -> dict[str, Any]:
@@ -46,17 +57,14 @@ def _of_query(request: Request) -> dict[str, Any]:
     return given
 
 
-async def _of_body(request: Request) -> dict[str, Any]:
+def _readable(request: Request) -> None:
+    """Refuses a body of another type."""
     kind, _, parameters = request.headers.get("content-type", "").partition(";")
     if kind.strip().lower() != JSON:
         raise Refusal(f"Send the request as {JSON}.", 415)
     charset = parameters.strip().lower().replace('"', "")
     if charset.startswith("charset=") and charset not in ("charset=utf-8", "charset=utf8"):
         raise Refusal("Send the request in UTF-8.", 415)
-    found = _json(await request.body(), "The body")
-    if not isinstance(found, dict):
-        raise Refusal("The body is one JSON object, with the document in `query`.")
-    return found
 
 
 def _json(data: bytes, what: str) -> Any:

@@ -9,6 +9,7 @@ from strawberry.dataloader import DataLoader
 from tortoise.functions import Count
 
 from api.errors import Forbidden, Unauthenticated
+from api.hot import Answered
 from api.settings import Settings
 from content import gate, reading, tags
 from content.gate import Reader
@@ -214,6 +215,7 @@ class Context:
     now: datetime
     viewer: Viewer | None
     orders: Orders = field(default_factory=Orders)
+    answered: list[Answered] = field(default_factory=list, init=False)  # at once, of this request
     _load: Loaders | None = field(default=None, init=False)
 
     @property

@@ -1,6 +1,5 @@
 """Owns GraphQL over HTTP for one installation: from a request to its answer."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from inspect import isawaitable
 from typing import Any, cast
@@ -32,6 +31,7 @@ from api.repeating import Answered
 from api.requests import request_id
 from api.schema import schema
 from api.settings import Settings
+from content import gate
 from core import deadline
 from core.deadline import TooLate
 from members.keys import Keys
@@ -53,7 +53,7 @@ class GraphQLApp:
         self._schema = schema._schema
         self._trusted = trusted.read(settings.trusted_documents)
         self._documents = Documents(self._schema, settings)
-        self._quick = quick.Quick(self._schema, settings)
+        self._quick = quick.Quick()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request, form = Request(scope, receive), asking.JSON
@@ -70,6 +70,10 @@ class GraphQLApp:
     async def _answered(self, request: Request, form: str) -> Response:
         context = await self._context(request)
         asked = await asking.asked(request)
+        if known := self._quick.find(asked):
+            body = await known.answer(await context.reader())
+            if body is not None:
+                return _given(body, request, form, shared=known.shared)
         text = self._text(asked)
         try:
             document = await self._documents.read(text)
@@ -80,23 +84,28 @@ class GraphQLApp:
         if request.method == "GET" and operation.operation is not OperationType.QUERY:
             raise Refusal("Send this operation by POST: GET is for queries.", 405)
         cost = self._cost(document, operation, asked)
-        data, replayed = await self._at_once(request, asked, text, context), False
-        if data is None:
-            answered = await self._executed(request, document, operation, asked, context)
-            result = answered.result
-            if refusal := postponed(cast(Any, result)):
-                raise refusal
-            if result.errors:
-                return _told(result, cost, form)
-            data = cast(dict[str, Any], result.data)
-            replayed = answered.replayed
-            self._quick.keep(text, document.node, asked.name)
+        answered = await self._executed(request, document, operation, asked, context)
+        result = answered.result
+        if refusal := postponed(cast(Any, result)):
+            raise refusal
+        if result.errors:
+            return _told(result, cost, form)
+        data = cast(dict[str, Any], result.data)
+        self._quick.keep(asked, document, cost, data, context.answered)
         body = as_json({"data": data, "extensions": {"cost": cost}})
-        if document.shared:
-            request.scope[caching.SHARED] = True
-            return Response(body, media_type=form)
-        headers = NO_STORE | {repeating.REPLAYED: "true"} if replayed else NO_STORE
-        return Response(body, headers=headers, media_type=form)
+        shared, replayed = document.shared, answered.replayed
+        return _given(body, request, form, shared=shared, replayed=replayed)
+
+    async def at_once(self, body: bytes, host: str | None) -> bytes | None:
+        """The answer to what somebody posts who is not signed in, where everybody may have it and
+        only its one statement has to be run; None where the request has to go all its way."""
+        try:
+            known = self._quick.find(asking.posted(body))
+            if known is None or not known.shared or not self._rates.allows(host):
+                return None
+            return await known.answer(gate.ANYBODY)
+        except (Refusal, TooLate):  # which the general way meets again
+            return None
 
     async def _context(self, request: Request) -> Context:
         now = datetime.now(UTC)
@@ -125,15 +134,6 @@ class GraphQLApp:
             most = self._settings.max_cost
             raise QueryTooComplex(f"This costs {cost}; at most {most} are allowed. Ask for less.")
         return cost
-
-    async def _at_once(
-        self, request: Request, asked: Asked, text: str, context: Context
-    ) -> Mapping[str, Any] | None:
-        """The answer to what came before, where all of the general way can be left out."""
-        if request.method != "POST":
-            return None
-        known = quick.Asked(text, asked.name, asked.variables)
-        return await self._quick.answer(known, context) if self._quick.knows(known) else None
 
     async def _executed(
         self,
@@ -169,6 +169,17 @@ class GraphQLApp:
         secret = self._settings.signing_key()
         repeat = repeating.repeat(key, whole, context.viewer, secret)
         return await repeating.once(repeat, context.now, run)
+
+
+def _given(
+    body: bytes, request: Request, form: str, *, shared: bool, replayed: bool = False
+) -> Response:
+    """The answer to what went well; that which is `shared` says nothing yet of being kept."""
+    if shared:
+        request.scope[caching.SHARED] = True
+        return Response(body, media_type=form)
+    headers = NO_STORE | {repeating.REPLAYED: "true"} if replayed else NO_STORE
+    return Response(body, headers=headers, media_type=form)
 
 
 def _told(result: ExecutionResult, cost: int, form: str) -> Response:

@@ -1,7 +1,6 @@
 """Owns how a page of contents is answered at once: where everything that is selected is known here,
 one statement and no resolver gives the answer; all else is left to the general way."""
 
-import functools
 from binascii import b2a_base64
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -10,24 +9,23 @@ from enum import Enum
 from typing import Any, TypeVar, cast
 
 import orjson
-from graphql import GraphQLError, GraphQLObjectType, OperationDefinitionNode
+from graphql import FieldNode, GraphQLError, GraphQLObjectType, OperationDefinitionNode
 from graphql.execution.collect_fields import FieldDetailsList
 from graphql.execution.values import get_argument_values
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from api.scalars import serialize_instant
 from api.settings import Settings
-from content import listing, reading
-from content.listing import Asked, Finish, Listed, Template
+from content import listing
+from content.listing import Asked, Listed, Template
 from content.models import Dimension
-from content.templates import PLACE, Maybe, Parts, Shown, Tags, Unfinished
+from content.templates import Access, Address, Instant, Maybe, Parts, Place, Plain, Shown, Tags
+from content.templates import Part as Written
 
 T = TypeVar("T")
 KEPT_PLANS = 256
-PAGES = frozenset({"contents"})  # the fields of Query that answer by `either`
 
 Made = Callable[[Listed], bytes]  # JSON of the page as a whole
-Part = str | Shown | Unfinished | Maybe | Tags | Made
+Part = Written | Made
 Known = Callable[["_Compiler", FieldDetailsList], Sequence[Part]]
 
 
@@ -51,13 +49,6 @@ def either(asked: Asked, generally: Callable[[], Awaitable[T]]) -> T:
     return cast(T, _Either(asked, generally))
 
 
-async def at_once(found: Any, plan: "Plan") -> orjson.Fragment | None:
-    """The finished value of what a resolver returned; None where only the general way has it."""
-    if isinstance(found, _Either) and listing.able(found.asked):
-        return await plan.answer(found.asked)
-    return None
-
-
 class ExecutionContext(StrawberryGraphQLCoreExecutionContext):
     """Lets finished answers through; everything else is executed as ever."""
 
@@ -79,6 +70,8 @@ class ExecutionContext(StrawberryGraphQLCoreExecutionContext):
             return complete(result)
         plan = self.plan(field_details_list) if listing.able(result.asked) else None
         if plan is not None:
+            answered = Answered(result.asked, plan, field_details_list[0].node)
+            self.context_value.answered.append(answered)
             return plan.answer(result.asked)
 
         async def generally() -> Any:
@@ -120,6 +113,15 @@ class Plan:
         return orjson.Fragment(b"".join(made))
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A page that is answered at once: by this plan, for this field of the document."""
+
+    asked: Asked
+    plan: Plan
+    node: FieldNode
+
+
 class Unknown(Exception):
     """Something is selected that only the general way knows."""
 
@@ -130,38 +132,15 @@ def _compiled(execution: ExecutionContext, selected: FieldDetailsList) -> Plan |
         parts = compiler.object("ContentConnection", selected)
     except (Unknown, GraphQLError, RecursionError):  # the general way says what is wrong
         return None
-    finish = {
-        **{letter: _id_shown(kind) for kind, letter in _IDS.items()},
-        _INSTANT: _instant_shown,
-        _COVER: functools.partial(_cover_shown, execution.context_value.settings.base_url.encode()),
-    }
-    return Plan(Template(compiler.texts, finish), cast(Any, parts))
+    return Plan(Template(compiler.texts, {_ID.encode(): _id_finished}), cast(Any, parts))
 
 
-# What SQL cannot write is finished by the functions of these letters, from its JSON.
-_IDS = {"Content": "C", "Member": "M", "Tag": "T", "Tier": "L"}
-_INSTANT, _COVER = "I", "U"
+_ID = "\x1f"  # the mark around what an id says
 
 
-def _id_shown(kind: str) -> Finish:
-    """As `to_id`, of the number as it is written."""
-    kind_before = f"{kind}:".encode()
-    return lambda number: b'"%b"' % b2a_base64(kind_before + number, newline=False)
-
-
-def _cover_shown(base_url: bytes, url: bytes) -> bytes:
-    """As `absolute`: an address that begins with / is of this server."""
-    return b'"%b%b' % (base_url, url[1:]) if url.startswith(b'"/') else url
-
-
-def _instant_shown(text: bytes) -> bytes:
-    """An instant as answers carry it: mostly, only the frame is another."""
-    if text == b"null":
-        return text
-    whole, parted = len(text) == 27, len(text) == 34 and text[26] != ord("0")
-    if text.endswith(b'+00:00"') and (whole or parted):
-        return b'%bT%bZ"' % (text[:11], text[12:-7])
-    return orjson.dumps(serialize_instant(reading.instant(text[1:-1].decode())))
+def _id_finished(said: bytes) -> bytes:
+    """As `to_id` writes it."""
+    return b2a_base64(said, newline=False)
 
 
 @dataclass(slots=True)
@@ -171,6 +150,11 @@ class _Compiler:
 
     execution: ExecutionContext
     texts: list[Parts] = field(default_factory=list)  # of each row
+
+    @property
+    def base_url(self) -> str:
+        """Where people reach this server."""
+        return self.execution.context_value.settings.base_url
 
     def object(self, kind: str, selected: FieldDetailsList) -> Sequence[Part]:
         """An object, by the keys and in the order selected."""
@@ -202,12 +186,24 @@ def _merged(parts: Sequence[Part]) -> Sequence[Part]:
     return merged
 
 
-def _unfinished(by: str, *names: str) -> Known:
-    return lambda compiler, selected: [Unfinished(by, names)]
-
-
 def _id(kind: str, name: str) -> Known:
-    return _unfinished(_IDS[kind], name)
+    return lambda compiler, selected: [f'"{_ID}{kind}:', Plain(name), f'{_ID}"']
+
+
+def _cursor(compiler: _Compiler, selected: FieldDetailsList) -> Sequence[Part]:
+    return [f'"{listing.CURSOR}', Place(), f'{listing.CURSOR}"']
+
+
+def _instant(name: str) -> Known:
+    return lambda compiler, selected: [Instant(name)]
+
+
+def _address(name: str) -> Known:
+    return lambda compiler, selected: [Address(name, compiler.base_url)]
+
+
+def _reason(compiler: _Compiler, selected: FieldDetailsList) -> Sequence[Part]:
+    return [Access()]
 
 
 def _same(kind: str) -> Known:
@@ -254,7 +250,7 @@ FIELDS: Mapping[str, Mapping[str, str | Known]] = {
         "nodes": _rows("Content"),
         "pageInfo": _same("PageInfo"),
     },
-    "ContentEdge": {"cursor": _unfinished(listing.CURSOR, *PLACE), "node": _same("Content")},
+    "ContentEdge": {"cursor": _cursor, "node": _same("Content")},
     "PageInfo": {
         "hasNextPage": _made(lambda page: orjson.dumps(page.has_next)),
         "hasPreviousPage": _made(lambda page: orjson.dumps(page.has_previous)),
@@ -272,20 +268,20 @@ FIELDS: Mapping[str, Mapping[str, str | Known]] = {
         "locale": "locale",
         "title": "title",
         "summary": "summary",
-        "coverUrl": _unfinished(_COVER, "cover_url"),
+        "coverUrl": _address("cover_url"),
         "shareText": "share_text",
         "audience": "audience",
-        "publishedAt": _unfinished(_INSTANT, "published_at"),
-        "scheduledAt": _unfinished(_INSTANT, "scheduled_at"),
-        "createdAt": _unfinished(_INSTANT, "created_at"),
-        "updatedAt": _unfinished(_INSTANT, "updated_at"),
+        "publishedAt": _instant("published_at"),
+        "scheduledAt": _instant("scheduled_at"),
+        "createdAt": _instant("created_at"),
+        "updatedAt": _instant("updated_at"),
         "access": _same("ContentAccess"),
         "minTier": _optional("Tier", "min_tier_id"),
         "author": _optional("Member", "author_id"),
         "tags": _tags,
     },
     "ContentAccess": {
-        "reason": _unfinished(listing.ACCESS, "audience", "min_tier_id"),
+        "reason": _reason,
         "requiredTier": _optional("Tier", "min_tier_id"),
     },
     "Member": {

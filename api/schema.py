@@ -11,7 +11,7 @@ from api import words
 from api.accounts import AccountMutation
 from api.audit import AuditQuery
 from api.bulk import BulkMutation
-from api.content import ContentQuery
+from api.contents import ContentQuery
 from api.conversions import ConversionQuery
 from api.editing import EditingMutation, LifecycleMutation, TaggingMutation
 from api.finance import FinanceMutation, FinanceQuery

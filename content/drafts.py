@@ -29,6 +29,7 @@ SHARE_TEXT_CHARACTERS = 2_000
 URL_CHARACTERS = 2_000
 TIER_CHARACTERS = 40
 MOST_MEDIA = 100
+AT_ONCE = 20  # bodies that one thread renders, without asking for more meanwhile
 _COLUMNS = (
     *("content_id", "version", "title", "summary", "body", "body_html"),
     *("cover_url", "share_text", "audience", "min_tier_id"),
@@ -179,6 +180,34 @@ async def load(row: ContentVersion) -> Draft:
     )
 
 
+class Ahead:
+    """Renders bodies in a thread, which leaves Python to what is done meanwhile."""
+
+    def __init__(self) -> None:
+        self._waiting: list[str] = []
+        self._begun: list[asyncio.Future[Sequence[str]]] = []
+
+    def add(self, *bodies: str) -> None:
+        """Renders more, behind those before, as soon as there are some."""
+        self._waiting.extend(bodies)
+        if len(self._waiting) >= AT_ONCE:
+            self._begin()
+
+    async def rendered(self) -> Sequence[str]:
+        """The HTML of all that were added, in their order; begins anew then."""
+        self._begin()
+        begun, self._begun = self._begun, []
+        return [html for some in begun for html in await some]
+
+    def _begin(self) -> None:
+        bodies, self._waiting = self._waiting, []
+        self._begun.append(asyncio.get_running_loop().run_in_executor(None, _rendered, bodies))
+
+
+def _rendered(bodies: Sequence[str]) -> Sequence[str]:
+    return [rendering.html(body) for body in bodies]
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A draft to be kept as this version of the content."""
@@ -194,9 +223,14 @@ async def keep(content: Content, draft: Draft, actor_id: int | None, now: dateti
     await keep_all([Kept(content.id, content.version, draft)], actor_id, now)
 
 
-async def keep_all(kept: Sequence[Kept], actor_id: int | None, now: datetime) -> None:
-    """The same for many contents at once; no content twice."""
-    bodies = await asyncio.to_thread(lambda: [rendering.html(each.draft.body) for each in kept])
+async def keep_all(
+    kept: Sequence[Kept], actor_id: int | None, now: datetime, ahead: "Ahead | None" = None
+) -> None:
+    """The same for many contents at once; no content twice. `ahead` has rendered their bodies."""
+    if ahead is None:
+        ahead = Ahead()
+        ahead.add(*(each.draft.body for each in kept))
+    bodies = await ahead.rendered()
     versions = [
         (*_version(each, html), actor_id, now, now) for each, html in zip(kept, bodies, strict=True)
     ]

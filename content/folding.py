@@ -4,12 +4,13 @@ characters and words of other scripts."""
 import functools
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import opencc
 
 # Scripts without blanks between words: Han, kana and bopomofo. A run of them is found anywhere.
 _RUN = "々〇〡-〩ぁ-ゖゝ-ゟァ-ヺー-ヿㄅ-ㄯㆠ-ㆿㇰ-ㇿ㐀-䶿一-鿿\U00020000-\U000323af"
+_RUNS = re.compile(f"([{_RUN}]+)")
 _TOKEN = re.compile(f"[{_RUN}]+|[^\\W_{_RUN}]+")
 _HAN = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0x20000, 0x2F7FF), (0x30000, 0x323AF))
 # Starters that compose with the character before them, by Unicode's composition pairs.
@@ -32,9 +33,14 @@ def simplified() -> Mapping[str, str]:
 
 def fold(text: str) -> str:
     """The text as it is compared: whatever its case and width (NFKC), traditional or simplified."""
+    folded = _replaced(text, _FOLDED)
+    return _fold(text) if folded is None else folded
+
+
+def _fold(text: str) -> str:
+    """The same of any text: what stands in it may become one with what stands before it."""
     compatible = unicodedata.normalize("NFKC", text).casefold()
     text = unicodedata.normalize("NFKC", compatible)
-    # Few texts have any: looking up each character of each would take most of an import.
     for traditional in simplified().keys() & set(text):
         text = text.replace(traditional, simplified()[traditional])
     return text
@@ -45,8 +51,48 @@ def form(text: str) -> str:
 
     A term (see `terms`) is found in the text exactly if it is a piece of this.
     """
-    tokens = _TOKEN.findall(fold(text))
+    held = _replaced(text, _HELD)
+    apart = None if held is None else " ".join(_RUNS.split(held))
+    tokens = _TOKEN.findall(_fold(text)) if apart is None else apart.split()
     return f" {' '.join(tokens)}" if tokens else ""
+
+
+class _Becomes(dict[str, str | None]):
+    """What each character becomes, found out when it is met first; None for one that may become
+    one with what stands before it. What one becomes is left as it is: the order is all the same."""
+
+    def __init__(self, alone: Callable[[str], str]) -> None:
+        super().__init__()
+        self._alone = alone
+
+    def __missing__(self, character: str) -> str | None:
+        made = self[character] = None if _joins(character) else self._alone(character)
+        return made
+
+
+def _replaced(text: str, becomes: _Becomes) -> str | None:
+    """The text with every character replaced, whatever its case; None where one is not alone.
+
+    A text has few characters, however long it is: looking at each place would take most of an
+    import.
+    """
+    text = text.casefold()
+    changes = [(old, new) for old in set(text) if (new := becomes[old]) != old]
+    for old, new in changes:
+        if new is None:
+            return None
+        text = text.replace(old, new)
+    return text
+
+
+def _held(character: str) -> str:
+    """What the index holds of a character: a blank in place of what is in no run and no word."""
+    return "".join(
+        each if each.isalnum() or _RUNS.match(each) else " " for each in _fold(character)
+    )
+
+
+_FOLDED, _HELD = _Becomes(_fold), _Becomes(_held)
 
 
 def terms(query: str) -> Sequence[str]:

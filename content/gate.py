@@ -113,12 +113,27 @@ def readable(reader: Reader, row: str = "v") -> str:
     says the same of its published version: for readers `row` may be `c`."""
     if reader.insider:
         return "TRUE"
-    tiers = ", ".join(str(each) for each in sorted(reader.tiers)) or "NULL"
     audiences = ", ".join(f"'{each}'" for each in sorted(reader.audiences))
-    return (
-        f"({row}.min_tier_id IS NULL OR {row}.min_tier_id IN ({tiers})) "
-        f"AND {row}.audience IN ({audiences})"
-    )
+    return f"{_tier_reached(reader, row)} AND {row}.audience IN ({audiences})"
+
+
+def reason(reader: Reader, row: str) -> str:
+    """`access` in SQL: the word for it."""
+    if reader.insider:
+        return f"'{AccessReason.GRANTED}'"
+    missing = f"'{AccessReason.SIGN_IN_REQUIRED}'"
+    if reader.signed_in:
+        missing = (
+            f"CASE WHEN {_tier_reached(reader, row)} THEN '{AccessReason.AUDIENCE_EXCLUDED}' "
+            f"ELSE '{AccessReason.TIER_REQUIRED}' END"
+        )
+    readable_by = readable(reader, row)
+    return f"CASE WHEN {readable_by} THEN '{AccessReason.GRANTED}' ELSE {missing} END"
+
+
+def _tier_reached(reader: Reader, row: str) -> str:
+    tiers = ", ".join(str(each) for each in sorted(reader.tiers)) or "NULL"
+    return f"({row}.min_tier_id IS NULL OR {row}.min_tier_id IN ({tiers}))"
 
 
 def tagged(reader: Reader) -> str:

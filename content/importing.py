@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from content import drafts, library, lifecycle, planting, rows, shelving
-from content.drafts import Draft, Kept
+from content.drafts import Ahead, Draft, Kept
 from content.errors import DimensionElsewhere, KindElsewhere
 from content.models import Content, ContentSlug, ContentStatus, ContentVersion
 from content.planting import NewTag, Planned
@@ -76,6 +76,7 @@ class _Known:
     contents: MutableMapping[str, int] = field(default_factory=dict)
     people: MutableMapping[str, int] = field(default_factory=dict)
     waiting: MutableMapping[str, _New] = field(default_factory=dict)
+    ahead: Ahead = field(default_factory=Ahead)  # the bodies of those that wait
 
 
 @database.unit_of_work
@@ -153,6 +154,7 @@ async def _one(row: Row, known: _Known) -> Outcome:
     library.locale_of(row.locale)
     status, at = _aim(row, known.now)
     known.waiting[row.slug] = _New(row, draft, await _tags(row, known), status, at)
+    known.ahead.add(draft.body)
     return Outcome.NEW
 
 
@@ -228,7 +230,7 @@ async def _begin(known: _Known) -> None:
     known.contents.update(ids)
     await bulk.insert(ContentSlug, ("slug", "content_id"), [*ids.items()])
     kept = [Kept(ids[slug], 1, _carried(of.draft, of.tags)) for slug, of in new.items()]
-    await drafts.keep_all(kept, known.actor_id, known.now)
+    await drafts.keep_all(kept, known.actor_id, known.now, known.ahead)
     await shelving.shelve(*ids.values())
     for slug, of in new.items():
         if of.status is _SCHEDULED and of.at:

@@ -8,20 +8,20 @@ from typing import Any
 
 import orjson
 
-from content import filters, gate, reading, searching
+from content import filters, reading, searching
 from content.filters import Order, Statement, Where
 from content.gate import Reader
-from content.models import Audience
-from content.templates import LEFT, Parts, Writer
+from content.templates import Parts, Writer
 from core import database, paging
 from core.paging import Keyset, Window
 
 KEPT_STATEMENTS = 256
-ROW, TEXT = "\x1e", "\x1d"  # between rows and between their texts: no JSON text holds these
-_LEFT, _ROW, _TEXT = (mark.encode() for mark in (LEFT, ROW, TEXT))
-ACCESS, CURSOR = "a", "c"  # by these letters is finished what is known here
+# The marks: between texts, between their rows, and around a place that becomes a cursor. No JSON
+# text holds these characters.
+TEXT, ROW, CURSOR = "\x1d", "\x1e", "\x1c"
+_TEXT, _ROW, _CURSOR = (mark.encode() for mark in (TEXT, ROW, CURSOR))
 
-Finish = Callable[[bytes], bytes]  # of JSON in UTF-8, as all texts are
+Finish = Callable[[bytes], bytes]  # of UTF-8, as all texts are
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,32 +39,38 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Template:
-    """What is shown of each content of a page, as JSON: one text of it, or more. Those of its parts
-    that are unfinished are finished by these functions, but for `ACCESS` and `CURSOR`."""
+    """What is shown of each content of a page, as JSON: one text of it, or more. What stands in
+    them between two of the marks, which are one character each, is finished by its function; by
+    `CURSOR`, a `Place` is."""
 
     texts: Sequence[Parts]
-    finish: Mapping[str, Finish]
+    finish: Mapping[bytes, Finish]
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A page, by the texts of its rows."""
+    """A page: the texts of its rows, in the order of the template, and the place of each row."""
 
-    rows: Sequence[Sequence[bytes]]
+    texts: Sequence[bytes]
+    places: Sequence[bytes]
     has_next: bool
     has_previous: bool
-    finish: Mapping[int, Finish]
+    cursor_at: Finish
+    finish: Mapping[bytes, Finish]
 
     def text(self, number: int) -> bytes:
         """One of the texts of the template, of all rows, with commas between them; finished."""
-        parts = b",".join([row[number] for row in self.rows]).split(_LEFT)
-        finish = self.finish
-        parts[1::2] = [finish[part[0]](part[1:]) for part in parts[1::2]]
-        return b"".join(parts)
+        text = self.texts[number]
+        for mark, finish in ((_CURSOR, self.cursor_at), *self.finish.items()):
+            if mark in text:
+                parts = text.split(mark)
+                parts[1::2] = map(finish, parts[1::2])
+                text = b"".join(parts)
+        return text
 
     def cursor(self, row: int) -> bytes:
         """The cursor behind a row, as JSON; null where the page is empty."""
-        return self.finish[ord(CURSOR)](self.rows[row][-1]) if self.rows else b"null"
+        return b'"%b"' % self.cursor_at(self.places[row]) if self.places else b"null"
 
 
 def able(asked: Asked) -> bool:
@@ -84,35 +90,27 @@ async def page(asked: Asked, template: Template) -> Listed:
     shape = Window(window.size, window.backwards, _some(window.after), _some(window.before))
     sql, values = _prepared(postgres, asked.reader, asked.where, order, shape, template)
     [found] = await database.firsts(sql, *values, *(window.after or ()), *(window.before or ()))
-    rows = [row.split(_TEXT) for row in found.split(_ROW)] if found else []
-    rows, has_next, has_previous = keyset.cut(window, rows)
-    finish = {**template.finish, ACCESS: _access(asked.reader), CURSOR: _cursor(keyset)}
-    by_letter = {ord(letter): each for letter, each in finish.items()}
-    return Listed(rows, has_next, has_previous, by_letter)
+    *texts, places = found.split(_TEXT) if found else [b""] * (len(template.texts) + 1)
+    kept, has_next, has_previous = keyset.cut(window, places.split(_ROW) if found else [])
+    texts = [_cut(text, len(kept), backwards=window.backwards) for text in texts]
+    cursor_at = functools.partial(_cursor, keyset)
+    return Listed(texts, kept, has_next, has_previous, cursor_at, template.finish)
 
 
-def _access(reader: Reader) -> Finish:
-    """What says whether the reader may read the body of what is gated like this."""
-
-    @functools.cache
-    def access(gated: bytes) -> bytes:
-        audience, min_tier_id = orjson.loads(gated)
-        return orjson.dumps(gate.access(reader, Audience(audience), min_tier_id))
-
-    return access
+def _cut(text: bytes, rows: int, *, backwards: bool) -> bytes:
+    """What so many rows say, in their order, with commas between them."""
+    if backwards:
+        return b",".join(text.split(_ROW)[:rows][::-1])
+    return b",".join(text.split(_ROW, rows)[:rows])
 
 
-def _cursor(keyset: Keyset) -> Finish:
-    """What makes the cursor behind a row of its place."""
-
-    def cursor(place: bytes) -> bytes:
-        values = [
-            reading.instant(value) if kind is datetime else value
-            for value, kind in zip(orjson.loads(place), keyset.kinds, strict=True)
-        ]
-        return orjson.dumps(paging.encode(keyset.name, values))
-
-    return cursor
+def _cursor(keyset: Keyset, place: bytes) -> bytes:
+    """The cursor behind a row of this place."""
+    values = [
+        reading.instant(value) if kind is datetime else value
+        for value, kind in zip(orjson.loads(place), keyset.kinds, strict=True)
+    ]
+    return paging.encode(keyset.name, values).encode()
 
 
 def _some(values: Sequence[Any] | None) -> Sequence[Any] | None:
@@ -133,8 +131,8 @@ def _prepared(  # noqa: PLR0917 - all that the words depend on
 ) -> tuple[str, Sequence[Any]]:
     """The statement, and its values before those of the window.
 
-    It reads the page as `reading.contents` does and gives one text: for each row those of the
-    template and, behind them, a JSON list of the values that its cursor is made of.
+    It reads the page as `reading.contents` does and gives the texts of the template, and behind
+    them for each row a JSON list of the values that its cursor is made of.
     """
     keyset = _keyset(postgres, reader, where, order)
     marks = Statement()
@@ -145,12 +143,12 @@ def _prepared(  # noqa: PLR0917 - all that the words depend on
     placed = [f"{column} AS place_{number}" for number, column in enumerate(keyset.columns)]
     places = [f"page.place_{number}" for number in range(len(keyset.columns))]
     writer = Writer.of(reader, places)
-    row = f" || '{TEXT}' || ".join([*map(writer.text, template.texts), database.json_list(places)])
+    texts = [*map(writer.text, template.texts), database.json_list(places)]
     order_by = replace(keyset, columns=places).order_by(shape)
     sql = (
         f"WITH page AS (SELECT {reading.COLUMNS}, {', '.join(placed)} FROM {source} "
         f"WHERE {' AND '.join(conditions)} ORDER BY {keyset.order_by(shape)} "
         f"LIMIT {shape.size + 1}) "
-        f"SELECT {database.joined(row, ROW, order_by)} AS shown FROM page{writer.joins()}"
+        f"SELECT {database.joined(texts, TEXT, ROW, order_by)} AS shown FROM page{writer.joins()}"
     )
     return sql, values

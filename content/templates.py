@@ -1,18 +1,16 @@
 """Owns the JSON of a content as the database writes it: of what it is put together, in SQL.
 
-What SQL cannot write (ids, instants, cursors, whether a body may be read) stands in the text
-between two marks, to be finished by whoever asked for it.
+What SQL cannot write (ids and cursors) stands in the text between two marks, to be finished by
+whoever asked for it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from content import reading
+from content import gate, reading
 from content.gate import Reader
 from content.models import Dimension
 from core import database
-
-LEFT = "\x1f"  # the mark: one of the characters that no JSON text holds
 
 # What may be shown of a content, and where it is: in the page, which holds all of a `Piece`, or in
 # what is joined to it.
@@ -33,21 +31,41 @@ _JOINS = {
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One of `COLUMNS`."""
+    """One of `COLUMNS`, as JSON."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
-    """Some of `COLUMNS`, or of the values by which the page is ordered (`PLACE`), to be finished by
-    the function of this letter: one as it is, more as a list."""
+class Plain:
+    """One of them that is a number, as it is."""
 
-    by: str
-    names: Sequence[str]
+    name: str
 
 
-PLACE = ("place",)
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One of them that is an instant, as JSON in UTC."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One of them that is an address; what begins with / is of this server."""
+
+    name: str
+    base_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Whether the reader may read the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The values by which the page is ordered, as a JSON list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +84,9 @@ class Tags:
     dimension: Dimension | None
 
 
-# Texts stand for themselves; they are made of names, digits and what JSON puts around them.
-Parts = Sequence["str | Shown | Unfinished | Maybe | Tags"]
+# Texts stand for themselves; they are made of names, digits, marks and what JSON puts around them.
+Part = str | Shown | Plain | Instant | Address | Access | Place | Maybe | Tags
+Parts = Sequence[Part]
 
 
 @dataclass(slots=True)
@@ -94,28 +113,34 @@ class Writer:
         plain = [f" {join}" for table, join in _JOINS.items() if table in self._text]
         return "".join([*plain, *self._gathered])
 
-    def _part(self, part: "str | Shown | Unfinished | Maybe | Tags") -> str:
-        if isinstance(part, str):
-            return f"'{part}'"
-        if isinstance(part, Shown):
-            return self._json(part.name)
-        if isinstance(part, Unfinished):
-            return f"'{LEFT}{part.by}' || {self._values(part.names)} || '{LEFT}'"
-        if isinstance(part, Maybe):
-            missing = f"{COLUMNS[part.name]} IS NULL"
-            return f"CASE WHEN {missing} THEN 'null' ELSE {self.text(part.parts)} END"
-        return self._tags(part)
+    def _part(self, part: Part) -> str:
+        match part:
+            case str():
+                return f"'{part}'"
+            case Access():
+                return f"'\"' || {gate.reason(self.reader, 'page')} || '\"'"
+            case Place():
+                return database.json_list(self.places)
+            case Plain(name):
+                return COLUMNS[name]
+            case Maybe(name, parts):
+                shown = self.text(parts)
+                return f"CASE WHEN {COLUMNS[name]} IS NULL THEN 'null' ELSE {shown} END"
+            case Tags():
+                return self._tags(part)
+            case _:
+                return self._value(part)
 
-    def _values(self, names: Sequence[str]) -> str:
-        if names == PLACE:
-            return database.json_list(self.places)
-        if len(names) == 1:
-            return self._json(names[0])
-        return database.json_list([COLUMNS[name] for name in names])
-
-    def _json(self, name: str) -> str:
-        hidden = name in reading.OF_EDITORS and not self.reader.editor
-        return "'null'" if hidden else database.json_text(COLUMNS[name])
+    def _value(self, part: Shown | Instant | Address) -> str:
+        column = COLUMNS[part.name]
+        if part.name in reading.OF_EDITORS and not self.reader.editor:
+            return "'null'"
+        if isinstance(part, Instant):
+            return f"COALESCE('\"' || {database.instant_text(column)} || '\"', 'null')"
+        if isinstance(part, Address):
+            ours = "'" + part.base_url.replace("'", "''") + "'"
+            column = f"CASE WHEN {column} LIKE '/%' THEN {ours} || {column} ELSE {column} END"
+        return database.json_text(column)
 
     def _tags(self, tags: Tags) -> str:
         only = f" AND tag.dimension = '{tags.dimension}'" if tags.dimension else ""

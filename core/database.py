@@ -417,16 +417,29 @@ def json_text(column: str) -> str:
     )
 
 
-def joined(text: str, separator: str, order_by: str) -> str:
-    """SQL for a text, in bytes of UTF-8, of all rows that a SELECT finds joined together, or null
-    where it finds none.
+def instant_text(column: str) -> str:
+    """SQL for an instant as text in UTC, in the form of RFC 3339; its fraction of a second has six
+    digits or is left out, as Python writes it. Null where the column is."""
+    if is_postgres():
+        written = f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+        return f"replace({written}, '.000000Z', 'Z')"
+    return f"replace(replace({column}, ' ', 'T'), '+00:00', 'Z')"  # written by Python, in UTC
+
+
+def joined(columns: Sequence[str], column_mark: str, row_mark: str, order_by: str) -> str:
+    """SQL for one text, in bytes of UTF-8, of all rows that a SELECT finds: the first column of
+    every row, then the second of every row, and so on; with these marks between columns and between
+    rows. Null where it finds none. No column is null.
 
     One row instead of many lets go of Python once, not for each: while SQLite finds the next page,
     this one is finished. It joins rows as it finds them, so they have to come in order.
     """
+    between = f" || '{column_mark}' || "
     if is_postgres():
-        return f"convert_to(string_agg({text}, '{separator}' ORDER BY {order_by}), 'UTF8')"
-    return f"CAST(group_concat({text}, '{separator}') AS BLOB)"
+        ordered = (f"string_agg({each}, '{row_mark}' ORDER BY {order_by})" for each in columns)
+        return f"convert_to({between.join(ordered)}, 'UTF8')"
+    found = (f"group_concat({each}, '{row_mark}')" for each in columns)
+    return f"CAST({between.join(found)} AS BLOB)"
 
 
 def gathered(  # noqa: PLR0917 - all that such a list is made of

@@ -58,7 +58,11 @@ _deadline: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Lets reads of this task, and of those that it starts, last until then."""
+    """Lets reads of this task, and of those that it starts, last until then; a deadline that is set
+    already stays as it is."""
+    if _deadline.get() is not None:
+        yield
+        return
     deadline = _Deadline(asyncio.get_running_loop().time() + seconds)
     token = _deadline.set(deadline)
     try:

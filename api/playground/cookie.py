@@ -11,7 +11,7 @@ from datetime import datetime
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import caching
+from api import front
 from api.headers import Header
 from api.settings import Settings
 
@@ -71,7 +71,7 @@ class CookieBearer:
         self._cookie = cookie
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == caching.PATH:
+        if scope["type"] == "http" and scope["path"] == front.PATH:
             scope["headers"] = self._with_bearer(scope["headers"])
         await self._app(scope, receive, send)
 

@@ -15,8 +15,9 @@ import pytest
 from graphql import parse
 
 from api import caching, schema
-from api.caching import Cached, Kept, _Answer
+from api.caching import Answer, Kept
 from api.endpoint import GraphQLApp
+from api.front import Front
 from api.requests import BodyLimit
 from api.settings import Settings
 from content import lifecycle, state, tagging
@@ -54,8 +55,8 @@ async def plain(
     settings: Settings, *, cached: bool
 ) -> AsyncIterator[tuple[httpx.AsyncClient, Any]]:
     """A client of the endpoint alone, and what keeps its answers; the database is open already."""
-    app: Any = GraphQLApp(settings)
-    app = Cached(app) if cached else app
+    graphql = GraphQLApp(settings)
+    app: Any = Front(graphql, graphql, settings) if cached else graphql
     transport = httpx.ASGITransport(BodyLimit(app))
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
         yield client, getattr(app, "kept", None)
@@ -234,8 +235,8 @@ def test_what_is_kept_has_its_limits() -> None:
     def key(number: int) -> tuple[bytes, ...]:
         return (b"POST", str(number).encode())
 
-    def answer(size: int) -> _Answer:
-        return _Answer(b"x" * size, [], b"", until)
+    def answer(size: int) -> Answer:
+        return Answer(b"x" * size, [], b"", until)
 
     kept.keep(key(0), answer(caching.LARGEST_ANSWER_BYTES + 1))
     kept.keep((b"POST", b"x" * (caching.LARGEST_REQUEST_BYTES + 1)), answer(1))
@@ -266,11 +267,11 @@ async def test_an_answer_made_while_something_changed_is_not_kept(embedded: str)
 
         await graphql(scope, receive, sending)
 
-    cached = Cached(app)
-    transport = httpx.ASGITransport(BodyLimit(cached))
+    front = Front(app, graphql, settings)
+    transport = httpx.ASGITransport(BodyLimit(front))
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
         await asked(client, LIST)
-        assert not cached.kept.answers
+        assert not front.kept.answers
 
 
 @pytest.mark.postgres

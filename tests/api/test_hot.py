@@ -15,8 +15,10 @@ from hypothesis import strategies as some
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.types.execution import ExecutionResult
 
-from api import hot, quick, schema
+from api import asking, hot, quick, schema
 from api.context import Context
+from api.costs import Costs
+from api.documents import Document
 from api.endpoint import GraphQLApp
 from api.errors import as_json, formatted
 from api.requests import BodyLimit
@@ -153,7 +155,7 @@ DIRECTIVES = [
 ]
 ARGUMENTS = [
     *("", "(first: 3)", "(first: 100)", "(last: 2)", "(first: 0)", "(first: 1, last: 1)"),
-    *('(after: "x")', "(first: $size, after: $cursor)", "(last: $size, before: $cursor)"),
+    *('(after: "x")', *["(first: $size, after: $cursor)", "(last: $size, before: $cursor)"] * 4),
     f"(where: {{status: {STATUSES}}}, first: 50)",
     f"(where: {{status: {STATUSES}, kind: [ARTICLE]}}, orderBy: {{field: UPDATED_AT}})",
     '(where: {tags: {anyOf: ["b"]}}, orderBy: {field: TITLE, direction: ASC})',
@@ -191,12 +193,15 @@ def documents(draw: some.DrawFn) -> str:
     roots = " ".join(
         f"r{place}: contents{draw(some.sampled_from(ARGUMENTS))} "
         f"{draw(some.sampled_from(DIRECTIVES))} {{ {chosen('ContentConnection', 0)} }}"
-        for place in range(draw(some.integers(1, 2)))
+        for place in range(draw(some.sampled_from([1, 1, 2])))
     )
+    unused = "$cursor" not in roots or draw(some.sampled_from([False, False, True]))
+    after = ", after: $cursor" if unused else ""
     return (
         "query ($yes: Boolean! = true, $no: Boolean! = false, $side: Dimension, $size: Int, "
         f"$cursor: String) {{ {roots} ...Use @include(if: false) }} fragment Use on Query {{ "
-        "contents(first: $size, after: $cursor) { nodes @include(if: $yes) @skip(if: $no) { "
+        f"contents(first: $size{after}) "
+        "{ nodes @include(if: $yes) @skip(if: $no) { "
         "side: tags(dimension: $side) { id } ...OfContent } } } "
         "fragment OfContent on Content { id on: locale tags { ...OfTag } ... on Node { id } } "
         "fragment OfTag on Tag { slug n: name __typename }"
@@ -204,13 +209,12 @@ def documents(draw: some.DrawFn) -> str:
 
 
 VARIABLES = some.fixed_dictionaries(
-    {},
+    {"cursor": some.sampled_from(["given", "given", None])},
     optional={
         "yes": some.booleans(),
         "no": some.booleans(),
         "side": some.none() | some.sampled_from(["PRODUCT", "USER"]),
         "size": some.sampled_from([1, 2, 5, 101]),
-        "cursor": some.just("kept"),
     },
 )
 
@@ -228,6 +232,24 @@ def library(url: str) -> Iterator[asyncio.Runner]:
             runner.run(opened.__aexit__(None, None, None))
 
 
+async def executed(
+    execution: type[hot.ExecutionContext],
+    document: str,
+    context: Context,
+    variables: dict[str, Any],
+) -> ExecutionResult:
+    found: Any = execute(
+        schema.schema._schema,
+        parse(document),
+        context_value=context,
+        variable_values=variables,
+        executor_class=execution,
+        is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
+    )
+    result = await found if optimized_is_awaitable(found) else found
+    return ExecutionResult(result.data, result.errors)
+
+
 async def answer(
     execution: type[hot.ExecutionContext],
     document: str,
@@ -235,28 +257,27 @@ async def answer(
     variables: dict[str, Any],
 ) -> bytes:
     """The whole answer, as it goes out."""
-    executed: Any = execute(
-        schema.schema._schema,
-        parse(document),
-        context_value=Context(INSTALLED, NOW, viewer),
-        variable_values=variables,
-        executor_class=execution,
-        is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
-    )
-    result = await executed if optimized_is_awaitable(executed) else executed
-    errors = formatted(ExecutionResult(result.data, result.errors), "")
-    return as_json({"data": result.data, "errors": errors})
+    result = await executed(execution, document, Context(INSTALLED, NOW, viewer), variables)
+    return as_json({"data": result.data, "errors": formatted(result, "")})
 
 
 async def shortly(
-    document: str, viewer: identity.Viewer | None, variables: dict[str, Any]
+    known: quick.Quick,
+    document: str,
+    viewer: identity.Viewer | None,
+    variables: dict[str, Any],
 ) -> bytes | None:
-    """The whole answer of the short way, where there is one."""
-    known = quick.Quick(schema.schema._schema, INSTALLED)
-    known.keep(document, parse(document), None)
-    asked = quick.Asked(document, None, variables)
-    data = await known.answer(asked, Context(INSTALLED, NOW, viewer))
-    return None if data is None else as_json({"data": data, "errors": []})
+    """The whole answer of the short way, where it is known; then it is, if it can be."""
+    asked = asking.Asked(document, None, None, variables)
+    page, context = known.find(asked), Context(INSTALLED, NOW, viewer)
+    if page is not None:
+        return await page.answer(await context.reader())
+    result = await executed(hot.ExecutionContext, document, context, variables)
+    if result.data and not result.errors:
+        node = parse(document)
+        read = Document(node, shared=True, costs=Costs(schema.schema._schema, node))
+        known.keep(asked, read, 1, result.data, context.answered)
+    return None
 
 
 def plain(answered: bytes) -> Any:
@@ -264,31 +285,84 @@ def plain(answered: bytes) -> Any:
     return json.loads(answered, object_pairs_hook=list)
 
 
+def data(answered: bytes) -> Any:
+    """Its data alone, likewise."""
+    return dict(plain(answered))["data"]
+
+
+def end(answered: bytes) -> str:
+    """The cursor behind the page."""
+    return answered.decode().partition('"endCursor":"')[2].partition('"')[0]
+
+
 def test_whatever_is_selected_the_answer_is_that_of_the_general_way(url: str) -> None:
     with library(url) as runner:
         known = runner.run(viewers())
-        page = b"{ contents(first: 4) { pageInfo { endCursor } } }".decode()
-        first = runner.run(answer(General, page, None, {}))
-        cursor = first.decode().partition('"endCursor":"')[2].partition('"')[0]
+        page = "{ contents(first: %d) { pageInfo { endCursor } } }"
+        cursors = [end(runner.run(answer(General, page % size, None, {}))) for size in (4, 2)]
         Quick.planned.clear()
-        short: list[bytes | None] = []
+        short, moved = 0, 0  # how many answers were so, and at another cursor than before
 
         @settings(max_examples=100, deadline=None, suppress_health_check=SLOW, database=None)
         @given(documents(), some.sampled_from(sorted(known)), VARIABLES)
         def same(document: str, name: str, variables: dict[str, Any]) -> None:
-            if "cursor" in variables:
-                variables = {**variables, "cursor": cursor}
+            nonlocal short, moved
+            before = variables
+            if variables["cursor"]:
+                variables, before = ({**variables, "cursor": each} for each in cursors)
             assert validate(schema.schema._schema, parse(document)) == [], document
             at_once = runner.run(answer(Quick, document, known[name], variables))
             general = runner.run(answer(General, document, known[name], variables))
             assert plain(at_once) == plain(general)
-            short.append(runner.run(shortly(document, known[name], variables)))
-            assert short[-1] is None or plain(short[-1]) == plain(general)
+            ways = quick.Quick()
+            assert runner.run(shortly(ways, document, None, before)) is None
+            found = runner.run(shortly(ways, document, known[name], variables))
+            if found is not None:
+                assert (data(found), dict(plain(general))["errors"]) == (data(general), [])
+                short, moved = short + 1, moved + (before != variables)
 
         same()
-    assert len(short) - short.count(None) > 15
-    assert Quick.planned.count(True) > 50
-    assert Quick.planned.count(False) > 5
+    assert short > 2
+    assert moved > 0
+    assert Quick.planned.count(True) > 20
+    assert Quick.planned.count(False) > 2
+
+
+NODES = "{ nodes { slug } pageInfo { endCursor } }"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        f"contents(first: 2, after: $c) {NODES}",
+        f"contents(first: 2, after: $c, before: $c) {NODES}",
+        f"contents(first: 2, after: $c, where: {{locale: $c}}) {NODES}",
+        f"a: contents(first: 2, after: $c) @include(if: $x) {NODES} "
+        f"b: contents(first: 2) @skip(if: $x) {NODES}",
+        f"contents(first: 2) {NODES} b: contents(after: $c) @skip(if: $x) {NODES}",
+        f"a: contents(last: 1, before: $c) @skip(if: $x) {NODES} "
+        f"b: contents(first: 1, after: $c) @include(if: $x) {NODES}",
+    ],
+)
+async def test_what_is_kept_of_one_cursor_holds_for_others_alone(
+    sqlite_url: str, document: str
+) -> None:
+    document = f"query ($c: String, $x: Boolean! = true) {{ {document} }}"
+    async with database.opened(sqlite_url):
+        await shelve()
+        await same_at_every_cursor(document)
+
+
+async def same_at_every_cursor(document: str) -> None:
+    page = "{ contents(first: %d) { pageInfo { endCursor } } }"
+    cursors = [end(await answer(General, page % size, None, {})) for size in (1, 3, 4)]
+    ways = quick.Quick()
+    for x in (True, False, True):
+        for cursor in (None, *cursors, "", "x"):
+            variables = {"c": cursor, "x": x}
+            found = await shortly(ways, document, None, variables)
+            general = await answer(General, document, None, variables)
+            assert found is None or data(found) == data(general)
 
 
 PAGE = """query ($after: String, $size: Int = 3, $side: Dimension, $more: Boolean! = true) {

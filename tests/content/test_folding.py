@@ -38,6 +38,22 @@ def test_a_text_is_held_as_its_runs_and_words(text: str, form: str) -> None:
     assert folding.form(text) == form
 
 
+@given(TEXTS | some.text())
+@example("\u01f0 İ ΐ")  # in lower case they have marks of their own
+def test_a_text_is_held_as_it_would_be_character_by_character(text: str) -> None:
+    folded = folding._fold(text)
+    assert folding.fold(text) == folded
+    tokens = folding._TOKEN.findall(folded)
+    assert folding.form(text) == "".join(f" {token}" for token in tokens)
+
+
+def test_what_a_character_becomes_stays_as_it_is() -> None:
+    every = [chr(code) for code in range(0x30000) if not folding._joins(chr(code))]
+    for becomes in (folding._FOLDED, folding._HELD):
+        made = {each for character in every for each in becomes[character] or ""}
+        assert [each for each in made if becomes[each] not in {each, None}] == []
+
+
 @pytest.mark.parametrize(
     ("query", "terms"),
     [
