@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api import assets, bank_file, front, headers, http, qr, redirect, requests, worker
+from api import assets, bank_file, export_file, front, headers, http, qr, redirect, requests, worker
 from api.endpoint import GraphQLApp
 from api.errors import Unexpected, refused
 from api.front import Front
@@ -72,6 +72,7 @@ def create(settings: Settings) -> Starlette:
             *redirect.routes(settings, clicks),  # first, since nothing is asked for as often
             Route(front.PATH, BodyLimit(graphql), methods=["GET", "POST"]),
             Route("/payouts.csv", bank_file.route(settings)),
+            Route(export_file.PATH, export_file.route(settings)),
             *qr.routes(settings),
             *assets.routes(settings),
             *(serving.routes(settings) if cookie else ()),

@@ -1,4 +1,4 @@
-"""Importing contents, as the API offers it to editors, who have no shell."""
+"""Importing and exporting contents, as the API offers it to editors, who have no shell."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from api.errors import mistakes_to
 from api.jobs import Job, JobPayload
 from api.media import relative
 from api.settings import Settings
-from content import import_jobs
+from content import export_jobs, import_jobs
 from content.models import ContentKind, ContentStatus
 from members.models import Role
 
@@ -93,6 +93,18 @@ class BulkMutation:
         said = [_said(item, info.context.settings) for item in items]
         now = info.context.now
         job = await import_jobs.start(said, editor.member_id, now, dry_run=dry_run)
+        return JobPayload(job=Job.of(job))
+
+    @strawberry.mutation(
+        description="Exports the whole library, drafts and what is gated too, as the lines of JSON "
+        "that `wellspring import` takes: workers do it in batches, and `url` of the job says where "
+        "the file is once it is DONE, for a day. Role EDITOR.",
+        extensions=[access.allow(Role.EDITOR)],
+    )
+    @mistakes_to(lambda errors: JobPayload(errors=errors))
+    async def contents_export(self, info: Info) -> JobPayload:
+        editor = info.context.signed_in()
+        job = await export_jobs.start(editor.member_id, info.context.now)
         return JobPayload(job=Job.of(job))
 
 

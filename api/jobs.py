@@ -1,10 +1,14 @@
 """Long work, as the API shows it."""
 
+from urllib.parse import urlencode
+
 import strawberry
 
-from api import access
+from api import access, export_file
+from api.context import Info
 from api.errors import UserError
 from api.nodes import Node, to_id
+from content import export_jobs
 from core import jobs
 from core.jobs import JobStatus
 
@@ -21,6 +25,16 @@ class Job(Node):
     done: int = strawberry.field(description="How many rows are done.")
     total: int | None = strawberry.field(description="Of how many, where that is known.")
     problems: list[str] = strawberry.field(description="What went wrong, at most 100 lines.")
+
+    @strawberry.field(
+        description="Where what it has made can be fetched with the same token; null until it is "
+        "DONE, and where it makes nothing. The files of `contentsExport` are kept for a day."
+    )
+    def url(self, info: Info) -> str | None:
+        if self.kind != export_jobs.TOPIC or self.status is not JobStatus.DONE:
+            return None
+        query = urlencode({"job": self.id})
+        return f"{info.context.settings.base_url}{export_file.PATH}?{query}"
 
     @classmethod
     def of(cls, row: jobs.Job) -> "Job":

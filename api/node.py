@@ -27,7 +27,7 @@ from api.risk import RiskCase
 from api.tags import Tag
 from api.tiers import Tier, TierApplication
 from api.webhooks import WebhookDelivery, WebhookEndpoint
-from content import import_jobs
+from content import export_jobs, import_jobs
 from content import models as contents
 from core import jobs, webhooks
 from members import models
@@ -73,9 +73,12 @@ async def _link(context: Context, id: int) -> Node | None:
     return ReferralLink.of(row)
 
 
+OF_EDITORS = {*import_jobs.TOPICS, export_jobs.TOPIC}
+
+
 async def _job(context: Context, id: int) -> Node | None:
     row = await jobs.Job.get_or_none(id=id)
-    context.allow(EDITORS if row and row.kind in import_jobs.TOPICS else STAFF)
+    context.allow(EDITORS if row and row.kind in OF_EDITORS else STAFF)
     return row and Job.of(row)
 
 
@@ -178,10 +181,10 @@ Id = Annotated[strawberry.ID, argument(description="From any `id` field.")]
 class NodeQuery:
     @strawberry.field(
         description="An object by its id; null where there is none. Who may see it depends on its "
-        "kind: jobs and cases of risk are for staff, jobs of `contentsImport` and media for "
-        "editors; applications, enrolments, links and commissions for the member and staff; "
-        "conversions for whom `conversion` shows them to; pay-outs for the member and FINANCE; "
-        "webhooks and API keys for admins.",
+        "kind: jobs and cases of risk are for staff, jobs of `contentsImport` and `contentsExport` "
+        "and media for editors; applications, enrolments, links and commissions for the member and "
+        "staff; conversions for whom `conversion` shows them to; pay-outs for the member and "
+        "FINANCE; webhooks and API keys for admins.",
         extensions=[access.EVERYBODY],
     )
     async def node(self, info: Info, id: Id) -> Node | None:

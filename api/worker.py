@@ -24,7 +24,7 @@ from dramatiq.logging import get_logger
 from dramatiq.middleware import Middleware
 
 from api.settings import Settings
-from content import import_jobs, lifecycle
+from content import export_jobs, import_jobs, lifecycle
 from core import database, delivering, idempotency, jobs, outbox, webhooks
 from core.delivering import Sender
 from members import reevaluating, reviews
@@ -115,6 +115,8 @@ WORK: Mapping[str, Callable[[], Awaitable[bool]]] = {
     looking.TOPIC: lambda: looking.work(_clock()),
     import_jobs.TOPIC: lambda: import_jobs.work(import_jobs.TOPIC, _clock),
     import_jobs.DRY_RUN: lambda: import_jobs.work(import_jobs.DRY_RUN, _clock),
+    export_jobs.TOPIC: lambda: export_jobs.work(_clock),
+    export_jobs.FORGETTING: lambda: export_jobs.forget(_clock()),
     webhooks.TOPIC: lambda: delivering.work(_clock),
     idempotency.TOPIC: lambda: idempotency.work(_clock()),
 }
@@ -125,6 +127,7 @@ DUE_BY_TIME: Mapping[str, Callable[[datetime], Awaitable[bool]]] = {
     counting.TOPIC: lambda now: counting.is_due(),
     looking.TOPIC: lambda now: looking.is_due(),
     idempotency.TOPIC: idempotency.due,
+    export_jobs.FORGETTING: export_jobs.due,
 }
 
 

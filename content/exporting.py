@@ -32,9 +32,8 @@ async def export(give: Give) -> int:
     Of a published content with a newer version beside it there are two rows: the published one
     and, behind it, the newer one. Versions before those, media and old slugs stay behind.
     """
-    names = _Names(await _tags(), {tier.id: tier.code for tier in await Tier.all()})
-    count = last = 0
-    while batch := await _batch(last):
+    names, count, last = await _names(), 0, 0
+    while batch := await _batch(last, BATCH):
         for content in batch:
             for row in await _rows(content, names):
                 give(row)
@@ -42,9 +41,32 @@ async def export(give: Give) -> int:
     return count
 
 
-async def _batch(last: int) -> Sequence[Content]:
+@dataclass(frozen=True, slots=True)
+class Some:
+    """A part of the library: the rows of so many contents, the last of which has this id."""
+
+    rows: Sequence[Row]
+    count: int
+    last: int
+
+
+async def behind(last: int, most: int) -> Some | None:
+    """At most so many of the contents behind the one with this id, in the order in which they were
+    begun; None where there is none."""
+    names, batch = await _names(), await _batch(last, most)
+    if not batch:
+        return None
+    found = [row for content in batch for row in await _rows(content, names)]
+    return Some(found, len(batch), batch[-1].id)
+
+
+async def _names() -> _Names:
+    return _Names(await _tags(), {tier.id: tier.code for tier in await Tier.all()})
+
+
+async def _batch(last: int, most: int) -> Sequence[Content]:
     found = Content.filter(id__gt=last).select_related("author").order_by("id")
-    return await found.limit(BATCH)
+    return await found.limit(most)
 
 
 async def _tags() -> Mapping[int, TagRow]:

@@ -46,7 +46,7 @@ async def advance(claims: Sequence[outbox.Claim], now: datetime) -> bool:
     it has ended."""
     await database.lock(LOCK)
     job = await Job.get(id=claims[0].subject_id)
-    items = await jobs.next_items(job, BATCH)
+    items = await jobs.items(job, job.position, BATCH)
     if items:
         await outbox.extend(claims, now)
         jobs.tell(job, await _bring(items, job, now))

@@ -50,6 +50,8 @@ class Job(Model):
 class JobItem(Model):
     """One row that a job was given to work through, until the job has ended."""
 
+    # Or one that an export has made, until it was kept for long enough.
+
     id = fields.BigIntField(primary_key=True)
     job_id = fields.BigIntField()
     place = fields.IntField()  # 1, 2, 3 …
@@ -74,19 +76,25 @@ async def start(
     return job
 
 
-async def give(job: Job, items: Sequence[Any]) -> None:
-    """Leaves the items with the job, to be taken from place 1 on; belongs into the unit of work
-    that starts it."""
+async def give(job: Job, items: Sequence[Any], *, behind: int = 0) -> None:
+    """Leaves the items with the job, at the places from 1 on, or behind that one; belongs into the
+    unit of work that starts the job, or goes on with it."""
     await JobItem.bulk_create(
         JobItem(job_id=job.id, place=place, item=json.dumps(item))
-        for place, item in enumerate(items, start=1)
+        for place, item in enumerate(items, start=behind + 1)
     )
 
 
-async def next_items(job: Job, most: int) -> Sequence[JobItem]:
-    """The items behind `position`, in their order."""
-    behind = JobItem.filter(job_id=job.id, place__gt=job.position)
-    return await behind.order_by("place").limit(most)
+async def last_place(job: Job) -> int:
+    """The place of its last item; 0 where it has none."""
+    last = await JobItem.filter(job_id=job.id).order_by("-place").first()
+    return last.place if last else 0
+
+
+async def items(job: Job, behind: int, most: int) -> Sequence[JobItem]:
+    """Its items behind a place, in their order."""
+    found = JobItem.filter(job_id=job.id, place__gt=behind)
+    return await found.order_by("place").limit(most)
 
 
 async def begin(kind: str, now: datetime, *, total: int | None = None) -> Job:
