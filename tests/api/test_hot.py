@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from graphql import execute, parse, validate
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.types.execution import ExecutionResult
@@ -164,6 +164,12 @@ ARGUMENTS = [
 ]
 
 
+# Whatever chance gives, these are among the documents: one that is answered shortly at another
+# cursor, and one that only the general way knows.
+MOVED = "query ($cursor: String) { contents(first: 2, after: $cursor) { nodes { slug } } }"
+GENERAL = "{ contents(first: 2) { totalCount nodes { slug } } }"
+
+
 @some.composite
 def documents(draw: some.DrawFn) -> str:
     """A query for pages of contents, valid, of whatever shape."""
@@ -305,6 +311,8 @@ def test_whatever_is_selected_the_answer_is_that_of_the_general_way(url: str) ->
 
         @settings(max_examples=100, deadline=None, suppress_health_check=SLOW, database=None)
         @given(documents(), some.sampled_from(sorted(known)), VARIABLES)
+        @example(MOVED, min(known), {"cursor": "given"})
+        @example(GENERAL, min(known), {"cursor": None})
         def same(document: str, name: str, variables: dict[str, Any]) -> None:
             nonlocal short, moved
             before = variables
@@ -322,10 +330,10 @@ def test_whatever_is_selected_the_answer_is_that_of_the_general_way(url: str) ->
                 short, moved = short + 1, moved + (before != variables)
 
         same()
-    assert short > 2
+    assert short > 0
     assert moved > 0
-    assert Quick.planned.count(True) > 20
-    assert Quick.planned.count(False) > 2
+    assert Quick.planned.count(True) > 0
+    assert Quick.planned.count(False) > 0
 
 
 NODES = "{ nodes { slug } pageInfo { endCursor } }"
