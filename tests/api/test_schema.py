@@ -36,10 +36,11 @@ REMOVED = {
     BreakingChangeType.ARG_REMOVED,
     BreakingChangeType.VALUE_REMOVED_FROM_ENUM,
 }
-# Beyond the contract: who may use what, and videos elsewhere and sizes of uploads (decision 8).
+# Beyond the contract: who may use what, videos elsewhere and sizes of uploads (decision 8), and
+# exports, which are long work like imports.
 ADDED = {
     *("Access", "MediaVariant", "MediaAddInput", "MediaPayload"),
-    *("Media.variants", "Mutation.mediaAdd"),
+    *("Media.variants", "Mutation.mediaAdd", "Mutation.contentsExport", "Job.url"),
 }
 
 
