@@ -8,15 +8,14 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import bearers
-from api.context import Context
-from api.errors import Refusal, refused
+from api import downloads
+from api.errors import Refusal
 from api.nodes import to_id
-from api.requests import request_id
 from api.settings import Settings
 from core import money
 from core.errors import Mistake
 from members import payees
+from members.identity import Viewer
 from members.models import Role
 from referral import bank_orders
 from referral.models import PayoutStatus
@@ -36,19 +35,15 @@ HEADERS = {
 def route(settings: Settings) -> Callable[[Request], Awaitable[Response]]:
     """Answers `GET /payouts.csv?status=…&program=…` to whoever has the role FINANCE."""
 
-    async def download(request: Request) -> Response:
-        try:
-            return await _download(request, settings)
-        except Refusal as refusal:
-            return refused(refusal, request_id())
+    async def download(request: Request, viewer: Viewer, now: datetime) -> Response:
+        return await _download(request, settings, viewer, now)
 
-    return download
+    return downloads.route(settings, [Role.FINANCE], download)
 
 
-async def _download(request: Request, settings: Settings) -> Response:
-    now = datetime.now(UTC)
-    context = Context(settings, now, await bearers.viewer(request, now))
-    viewer = context.allow([Role.FINANCE])
+async def _download(
+    request: Request, settings: Settings, viewer: Viewer, now: datetime
+) -> Response:
     try:
         found = await bank_orders.of(
             _status(request.query_params.get("status", PayoutStatus.PROCESSING)),

@@ -1,20 +1,19 @@
 """Owns the file of an export that editors have begun: the rows that `wellspring import` takes."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from api import bearers
-from api.context import Context
+from api import downloads
 from api.editing import EDITORS
-from api.errors import Refusal, refused
+from api.errors import Refusal
 from api.nodes import find_id
-from api.requests import request_id
 from api.settings import Settings
 from content import export_jobs
 from core.jobs import Job, JobStatus
+from members.identity import Viewer
 
 PATH = "/contents.jsonl"
 HEADERS = {
@@ -25,19 +24,10 @@ HEADERS = {
 
 def route(settings: Settings) -> Callable[[Request], Awaitable[Response]]:
     """Answers `GET /contents.jsonl?job=ID` to whoever has the role EDITOR."""
-
-    async def download(request: Request) -> Response:
-        try:
-            return await _download(request, settings)
-        except Refusal as refusal:
-            return refused(refusal, request_id())
-
-    return download
+    return downloads.route(settings, EDITORS, _download)
 
 
-async def _download(request: Request, settings: Settings) -> Response:
-    now = datetime.now(UTC)
-    Context(settings, now, await bearers.viewer(request, now)).allow(EDITORS)
+async def _download(request: Request, viewer: Viewer, now: datetime) -> Response:
     id = find_id("Job", request.query_params.get("job", ""))
     job = await Job.get_or_none(id=id, kind=export_jobs.TOPIC)
     if job is None:
