@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, tee
 from pathlib import Path
 
 from api import files
 from api.files import Found, Mapped
-from content import exporting, importing
+from content import ahead, exporting, importing
 from content.importing import Outcome
 from content.rows import Row
 from core.errors import Mistake
@@ -27,6 +29,12 @@ class Report:
     refused: int = 0
 
 
+def beside(rows: int) -> AbstractContextManager[Executor | None]:
+    """What prepares so many rows while others are written: a process, where they are enough for
+    one to be worth its start."""
+    return ahead.process() if rows > importing.MOST_ROWS else nullcontext()
+
+
 async def bring(
     paths: Iterable[Path],
     mapped: Mapped,
@@ -34,14 +42,18 @@ async def bring(
     refuse: Callable[[str], None],
     *,
     dry_run: bool = False,
+    executor: Executor | None = None,
 ) -> Report:
     """Brings in every row of the files, telling of each that is refused; `progress` takes how many
-    rows more are done. Each batch is committed by itself; run again, it goes on."""
+    rows more are done. Each batch is committed by itself; run again, it goes on. The executor
+    prepares texts: see `beside`."""
     report = Report()
     work = importing.rehearse if dry_run else importing.bring
-    for batch in _batches(files.read(paths, mapped)):
-        good = [each.row for each in batch if isinstance(each.row, Row)]
-        outcomes = iter(await work(good, None, datetime.now(UTC)))
+    batches, again = tee(_batches(files.read(paths, mapped)))
+    rows = ([each.row for each in batch if isinstance(each.row, Row)] for batch in again)
+    ends = importing.in_turn(rows, work, lambda: datetime.now(UTC), executor)
+    for batch in batches:
+        outcomes = iter(await anext(ends))
         for each in batch:
             outcome = next(outcomes) if isinstance(each.row, Row) else each.row
             if isinstance(outcome, Mistake):

@@ -14,6 +14,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -21,9 +22,9 @@ from typing import Any
 import asyncpg
 from tortoise.backends.base.executor import EXECUTOR_CACHE
 
-from content import importing, rows
+from content import ahead, importing, rows
 from content.rows import Row
-from core import bigrams, database
+from core import database, pairs
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432")
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -63,9 +64,11 @@ def timed(taken: list[float]) -> Iterator[None]:
     taken += [time.perf_counter() - started, time.process_time() - worked]
 
 
-async def bring(given: Sequence[Row]) -> None:
-    for start in range(0, len(given), importing.MOST_ROWS):
-        await importing.bring(given[start : start + importing.MOST_ROWS], None, NOW)
+async def bring(given: Sequence[Row], executor: Executor) -> None:
+    size = importing.MOST_ROWS
+    batches = [given[start : start + size] for start in range(0, len(given), size)]
+    async for _ in importing.in_turn(batches, importing.bring, lambda: NOW, executor):
+        pass
 
 
 @database.unit_of_work
@@ -82,7 +85,7 @@ async def insert(tables: dict[str, list[dict[str, Any]]]) -> None:
 async def emptied(texts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Empties SQLite's index by text; what it held of these."""
     await database.execute(f"INSERT INTO {INDEX} ({INDEX}) VALUES ('delete-all')")
-    return [{"rowid": row["id"], "grams": bigrams.held(row["search"])} for row in texts]
+    return [{"rowid": row["id"], "grams": pairs.held(row["search"])} for row in texts]
 
 
 async def measure(url: str, count: int) -> None:
@@ -90,17 +93,20 @@ async def measure(url: str, count: int) -> None:
     taken: list[float] = []
     bare: list[float] = []
     EXECUTOR_CACHE.clear()  # Tortoise keeps its INSERTs by table, whatever the kind of database
-    async with database.opened(url):
-        await database.migrate()
-        with timed(taken):
-            await bring(given)
-        tables = {name: await database.rows(f"SELECT * FROM {name} ORDER BY id") for name in TABLES}
-        for name in reversed(TABLES):
-            await database.execute(f"DELETE FROM {name}")
-        if not database.is_postgres():
-            tables[INDEX] = await emptied(tables["version_text"])
-        with timed(bare):
-            await insert(tables)
+    with ahead.process() as executor:
+        async with database.opened(url):
+            await database.migrate()
+            with timed(taken):
+                await bring(given, executor)
+            tables = {
+                name: await database.rows(f"SELECT * FROM {name} ORDER BY id") for name in TABLES
+            }
+            for name in reversed(TABLES):
+                await database.execute(f"DELETE FROM {name}")
+            if not database.is_postgres():
+                tables[INDEX] = await emptied(tables["version_text"])
+            with timed(bare):
+                await insert(tables)
     print(
         f"{url.partition(':')[0]}: {count / taken[0]:.0f} rows a second, "
         f"{count / bare[0]:.0f} inserted bare: {bare[0] / taken[0]:.2f} of the yardstick; "

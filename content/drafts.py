@@ -1,6 +1,5 @@
 """Owns what a version says: checking what an editor gives, and keeping it as a version."""
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,7 +7,8 @@ from datetime import datetime
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
-from content import rendering, tagging
+from content import indexing, tagging
+from content.ahead import Ahead
 from content.errors import LimitExceeded, MediaNotFound, TierNotFound
 from content.models import (
     Audience,
@@ -18,6 +18,7 @@ from content.models import (
     VersionMedia,
     VersionTag,
 )
+from content.preparing import Texts
 from core import bulk
 from core.errors import Invalid, Required, TooLong, storable, text
 from members.models import Tier
@@ -29,7 +30,6 @@ SHARE_TEXT_CHARACTERS = 2_000
 URL_CHARACTERS = 2_000
 TIER_CHARACTERS = 40
 MOST_MEDIA = 100
-AT_ONCE = 20  # bodies that one thread renders, without asking for more meanwhile
 _COLUMNS = (
     *("content_id", "version", "title", "summary", "body", "body_html"),
     *("cover_url", "share_text", "audience", "min_tier_id"),
@@ -103,6 +103,15 @@ async def changed(draft: Draft, given: Given) -> Draft:
     if "media" in given:
         said["media"] = await _media(given["media"])
     return replace(draft, **said)
+
+
+def said(given: Given) -> Texts:
+    """What a new content would say; raises the mistakes of form in it, as `begun` does."""
+    return Texts(
+        text(given.get("title", ""), "title", most=TITLE_CHARACTERS),
+        prose(given.get("summary", ""), "summary", most=SUMMARY_CHARACTERS),
+        prose(given.get("body", ""), "body", most=BODY_CHARACTERS),
+    )
 
 
 def prose(value: str, field: str, *, most: int) -> str:
@@ -180,34 +189,6 @@ async def load(row: ContentVersion) -> Draft:
     )
 
 
-class Ahead:
-    """Renders bodies in a thread, which leaves Python to what is done meanwhile."""
-
-    def __init__(self) -> None:
-        self._waiting: list[str] = []
-        self._begun: list[asyncio.Future[Sequence[str]]] = []
-
-    def add(self, *bodies: str) -> None:
-        """Renders more, behind those before, as soon as there are some."""
-        self._waiting.extend(bodies)
-        if len(self._waiting) >= AT_ONCE:
-            self._begin()
-
-    async def rendered(self) -> Sequence[str]:
-        """The HTML of all that were added, in their order; begins anew then."""
-        self._begin()
-        begun, self._begun = self._begun, []
-        return [html for some in begun for html in await some]
-
-    def _begin(self) -> None:
-        bodies, self._waiting = self._waiting, []
-        self._begun.append(asyncio.get_running_loop().run_in_executor(None, _rendered, bodies))
-
-
-def _rendered(bodies: Sequence[str]) -> Sequence[str]:
-    return [rendering.html(body) for body in bodies]
-
-
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A draft to be kept as this version of the content."""
@@ -219,23 +200,22 @@ class Kept:
 
 async def keep(content: Content, draft: Draft, actor_id: int | None, now: datetime) -> None:
     """Writes the draft as the version that `content.version` names; belongs into a unit of work.
-    The body is rendered here and never again."""
-    await keep_all([Kept(content.id, content.version, draft)], actor_id, now)
+    The body is rendered here and never again, and the version is found by what it says."""
+    await keep_all([Kept(content.id, content.version, draft)], actor_id, now, Ahead())
 
 
-async def keep_all(
-    kept: Sequence[Kept], actor_id: int | None, now: datetime, ahead: "Ahead | None" = None
-) -> None:
-    """The same for many contents at once; no content twice. `ahead` has rendered their bodies."""
-    if ahead is None:
-        ahead = Ahead()
-        ahead.add(*(each.draft.body for each in kept))
-    bodies = await ahead.rendered()
+async def keep_all(kept: Sequence[Kept], actor_id: int | None, now: datetime, ahead: Ahead) -> None:
+    """The same for many contents at once; no content twice. `ahead` may have begun with them."""
+    prepared = await ahead.prepared(texts(each.draft) for each in kept)
     versions = [
-        (*_version(each, html), actor_id, now, now) for each, html in zip(kept, bodies, strict=True)
+        (*_version(each, made.html), actor_id, now, now)
+        for each, made in zip(kept, prepared, strict=True)
     ]
     made = await bulk.insert_returning(ContentVersion, _COLUMNS, versions, "id, content_id")
     ids = {row["content_id"]: row["id"] for row in made}
+    await indexing.add(
+        {ids[each.content_id]: made for each, made in zip(kept, prepared, strict=True)}
+    )
     drafts = {ids[each.content_id]: each.draft for each in kept}
     await bulk.insert(
         VersionTag,
@@ -251,6 +231,11 @@ async def keep_all(
             for place, media_id in enumerate(draft.media)
         ],
     )
+
+
+def texts(draft: Draft) -> Texts:
+    """What of the draft is read and searched."""
+    return Texts(draft.title, draft.summary, draft.body)
 
 
 def _version(kept: Kept, html: str) -> Sequence[object]:

@@ -5,13 +5,25 @@ compared, and saved as a version where it says something else.
 """
 
 from collections import ChainMap
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
+from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain, pairwise
 
 from content import drafts, library, lifecycle, planting, rows, shelving
-from content.drafts import Ahead, Draft, Kept
+from content.ahead import Ahead
+from content.drafts import Draft, Kept
 from content.errors import DimensionElsewhere, KindElsewhere
 from content.models import Content, ContentSlug, ContentStatus, ContentVersion
 from content.planting import NewTag, Planned
@@ -43,6 +55,7 @@ class Outcome(StrEnum):
 
 
 Outcomes = Sequence[Outcome | Mistake]
+Bring = Callable[[Sequence[Row], int | None, datetime, Ahead], Awaitable[Outcomes]]
 Tags = Mapping[str, planting.Known]  # by the slugs that a row says
 
 
@@ -71,44 +84,80 @@ class _Known:
 
     actor_id: int | None
     now: datetime
+    ahead: Ahead  # prepares what those say that wait
     tags: MutableMapping[str, planting.Known] = field(default_factory=dict)
     planned: list[Planned] = field(default_factory=list)  # of the tags, what is to be written
     contents: MutableMapping[str, int] = field(default_factory=dict)
     people: MutableMapping[str, int] = field(default_factory=dict)
     waiting: MutableMapping[str, _New] = field(default_factory=dict)
-    ahead: Ahead = field(default_factory=Ahead)  # the bodies of those that wait
+
+
+async def in_turn(
+    batches: Iterable[Sequence[Row]],
+    bring: Bring,
+    clock: Callable[[], datetime],
+    executor: Executor | None = None,
+) -> AsyncIterator[Outcomes]:
+    """What became of the rows of each batch, which nobody is the actor of and which is committed
+    by itself; `bring` is that below, or `rehearse`. What the next batch says is prepared
+    meanwhile, by the executor."""
+    coming = Ahead(executor)
+    for batch, after in pairwise(chain(batches, [()])):
+        ahead, coming = coming, Ahead(executor)
+        await _expect(after, coming)
+        yield await bring(batch, None, clock(), ahead)
+
+
+async def _expect(given: Sequence[Row], ahead: Ahead) -> None:
+    """Has what new contents say prepared; what will be refused is left to be."""
+    found = ContentSlug.filter(slug__in={row.slug for row in given})
+    known = {*await found.values_list("slug", flat=True)}
+    for row in given:
+        if row.slug not in known:
+            with suppress(Mistake):
+                ahead.add(drafts.said(row.given))
+    ahead.begin()
 
 
 @database.unit_of_work
-async def bring(given: Sequence[Row], actor_id: int | None, now: datetime) -> Outcomes:
+async def bring(
+    given: Sequence[Row], actor_id: int | None, now: datetime, ahead: Ahead | None = None
+) -> Outcomes:
     """Brings in at most 200 rows; what became of each, in their order: a refused one has left
     nothing. A second call with the same rows changes nothing.
 
     A row that says DRAFT or IN_REVIEW takes back nothing that is published: it makes a newer
     version beside it. `author` is the e-mail address of a member, or nobody; it counts for new
-    contents alone, and so does `publishedAt` for what was never published.
+    contents alone, and so does `publishedAt` for what was never published. `ahead` may have begun
+    with what the rows say.
     """
     await database.lock(LOCK)
-    return await take(given, actor_id, now)
+    return await take(given, actor_id, now, ahead)
 
 
-async def rehearse(given: Sequence[Row], actor_id: int | None, now: datetime) -> Outcomes:
+async def rehearse(
+    given: Sequence[Row], actor_id: int | None, now: datetime, ahead: Ahead | None = None
+) -> Outcomes:
     """What `bring` would do; writes nothing."""
     try:
-        await _undo(given, actor_id, now)
+        await _undo(given, actor_id, now, ahead)
     except _Undone as undone:
         return undone.outcomes
     raise AssertionError("a rehearsal ends by taking back what it wrote")
 
 
 @database.unit_of_work
-async def _undo(given: Sequence[Row], actor_id: int | None, now: datetime) -> None:
-    raise _Undone(await bring(given, actor_id, now))
+async def _undo(
+    given: Sequence[Row], actor_id: int | None, now: datetime, ahead: Ahead | None
+) -> None:
+    raise _Undone(await bring(given, actor_id, now, ahead))
 
 
-async def take(given: Sequence[Row], actor_id: int | None, now: datetime) -> Outcomes:
+async def take(
+    given: Sequence[Row], actor_id: int | None, now: datetime, ahead: Ahead | None = None
+) -> Outcomes:
     """The same as `bring`, in a running unit of work that holds the lock."""
-    known = await _look_up(given, actor_id, now)
+    known = await _look_up(given, actor_id, now, ahead or Ahead())
     outcomes: list[Outcome | Mistake] = []
     for row in given:
         if row.slug in known.waiting:
@@ -124,10 +173,12 @@ async def take(given: Sequence[Row], actor_id: int | None, now: datetime) -> Out
     return outcomes
 
 
-async def _look_up(given: Sequence[Row], actor_id: int | None, now: datetime) -> _Known:
+async def _look_up(
+    given: Sequence[Row], actor_id: int | None, now: datetime, ahead: Ahead
+) -> _Known:
     tags = {slug for row in given for slug in _slugs(row)}
     emails = {identity.fold_email(row.author) for row in given if row.author}
-    known = _Known(actor_id, now, await planting.find(tags))
+    known = _Known(actor_id, now, ahead, await planting.find(tags))
     found = ContentSlug.filter(slug__in={row.slug for row in given})
     known.contents.update(await found.values_list("slug", "content_id"))
     some = [each for each in emails if storable(each, EMAIL_CHARACTERS)]
@@ -154,7 +205,7 @@ async def _one(row: Row, known: _Known) -> Outcome:
     library.locale_of(row.locale)
     status, at = _aim(row, known.now)
     known.waiting[row.slug] = _New(row, draft, await _tags(row, known), status, at)
-    known.ahead.add(draft.body)
+    known.ahead.add(drafts.texts(draft))
     return Outcome.NEW
 
 

@@ -4,27 +4,20 @@ What a version says never changes, so that its texts are folded once; its tags a
 """
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 from content import folding
 from content.models import TextField, VersionText
-from core import bigrams, bulk, database
+from content.preparing import Prepared
+from core import bulk, database, pairs
 
 BATCH_CONTENTS = 100  # a body may have half a million characters
 BATCH_ROWS = 200
 KEPT_NAMES = 2_000
 
 _SHOWN = "v.version IN (c.version, c.published_version)"
-# The versions of the contents that are shown and not held yet.
-_NEW = """
-SELECT v.id, v.title, v.summary, v.body FROM content c
-JOIN content_version v ON v.content_id = c.id AND {shown}
-WHERE c.id IN ({ids}) AND NOT EXISTS (
-    SELECT 1 FROM version_text s WHERE s.version_id = v.id AND s.field = 'TITLE'
-)
-"""
 _GONE = """
 SELECT s.id, s.search FROM content c
 JOIN content_version v ON v.content_id = c.id JOIN version_text s ON s.version_id = v.id
@@ -44,16 +37,24 @@ WHERE c.id IN ({ids}) AND s.field = 'TAGS'
 
 
 class Row(NamedTuple):
-    """A text of a version, folded."""
+    """A text of a version, folded; and its pairs, where they are known."""
 
     version_id: int
     field: TextField
     search: str
+    pairs: str | None = None
+
+
+async def add(versions: Mapping[int, Prepared]) -> None:
+    """Has new versions, by their ids, found by what they say but for their tags; belongs into the
+    unit of work that writes them."""
+    await put([row for id, made in versions.items() for row in _rows(id, made.forms, made.pairs)])
 
 
 async def refresh(which: str, *values: int) -> None:
-    """Has the contents, whose ids the SQL gives, found by what their versions that are shown say
-    now; belongs into a unit of work. A second call writes nothing."""
+    """Has the contents, whose ids the SQL gives, found by no version that is shown no more, and by
+    the names of their tags as they are now; belongs into a unit of work. A second call writes
+    nothing: what is shown no more never is again."""
     found = await database.rows(
         f"SELECT id FROM content WHERE id IN ({which}) ORDER BY id", *values
     )
@@ -65,17 +66,19 @@ async def refresh(which: str, *values: int) -> None:
 async def _refresh(ids: str) -> None:
     gone = await database.rows(_GONE.format(ids=ids, shown=_SHOWN))
     await _take_out([(row["id"], row["search"]) for row in gone])
-    new = await database.rows(_NEW.format(ids=ids, shown=_SHOWN))
-    await put([row for each in new for row in texts(**each)])
     await _retag(ids)
 
 
 def texts(id: int, title: str, summary: str, body: str) -> Iterable[Row]:
     """What a version is found by, but for its tags."""
-    yield Row(id, TextField.TITLE, folding.form(title))
-    for field, text in ((TextField.SUMMARY, summary), (TextField.BODY, body)):
-        if form := folding.form(text):
-            yield Row(id, field, form)
+    return _rows(id, [folding.form(text) for text in (title, summary, body)], [None] * 3)
+
+
+def _rows(id: int, forms: Sequence[str], held: Sequence[str | None]) -> Iterable[Row]:
+    fields = (TextField.TITLE, TextField.SUMMARY, TextField.BODY)
+    for field, form, hold in zip(fields, forms, held, strict=True):
+        if form or field is TextField.TITLE:
+            yield Row(id, field, form, hold)
 
 
 def names(version_id: int, tags: Iterable[str | None]) -> Row:
@@ -112,7 +115,7 @@ async def _take_out(rows: Sequence[tuple[int, str]]) -> None:
         await database.execute_many(
             "INSERT INTO version_text_bigrams (version_text_bigrams, rowid, grams) "
             "VALUES ('delete', $1, $2)",
-            [(id, bigrams.held(search)) for id, search in rows],
+            [(id, pairs.held(search)) for id, search in rows],
         )
     ids = ", ".join(str(id) for id, _ in rows)
     await database.execute(f"DELETE FROM version_text WHERE id IN ({ids})")
@@ -126,10 +129,11 @@ async def put(rows: Sequence[Row]) -> None:
 
 async def _put_batch(rows: Sequence[Row]) -> None:
     columns = ("version_id", "field", "search")
-    made = await bulk.insert_returning(VersionText, columns, rows, "id, version_id, field")
+    texts = [row[: len(columns)] for row in rows]
+    made = await bulk.insert_returning(VersionText, columns, texts, "id, version_id, field")
     if not database.is_postgres():
         ids = {(row["version_id"], row["field"]): row["id"] for row in made}
         await database.execute_many(
             "INSERT INTO version_text_bigrams (rowid, grams) VALUES ($1, $2)",
-            [(ids[row.version_id, row.field], bigrams.held(row.search)) for row in rows],
+            [(ids[row.version_id, row.field], row.pairs or pairs.held(row.search)) for row in rows],
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 from content import folding
 from content.models import TextField
-from core import bigrams, paging
+from core import bigrams, paging, pairs
 
 SEARCH_CHARACTERS = 200
 BEFORE_CHARACTERS = 40  # shown of a text before its first match
@@ -63,11 +63,11 @@ def hits(terms: Sequence[str], mark: Mark) -> str:
 
 def _has(term: str, mark: Mark) -> str:
     """The condition that the term stands in the text `s`: the index finds the few that may have
-    it, and exactly those that have a pair."""
-    pairs = bigrams.holding("s", "version_text", mark(bigrams.wanted(term)))
-    if len(term) <= bigrams.EXACT_CHARACTERS:
-        return pairs
-    return f"{pairs} AND s.search LIKE {mark(bigrams.pattern(term))} ESCAPE '!'"
+    it, and exactly those that have one pair."""
+    holding = bigrams.holding("s", "version_text", mark(bigrams.wanted(term)))
+    if pairs.exact(term):
+        return holding
+    return f"{holding} AND s.search LIKE {mark(bigrams.pattern(term))} ESCAPE '!'"
 
 
 def highlights(terms: Sequence[str], texts: Mapping[TextField, str | None]) -> Iterator[Highlight]:

@@ -5,16 +5,10 @@ has every character and every pair of neighbours: whoever looks for a text looks
 gets few rows too many, and leaves those out with LIKE.
 """
 
-import functools
-import sys
 import unicodedata
 from collections.abc import Collection, Sequence
 
-from core import database
-
-_LETTER = 4  # bytes of a character in UTF-32
-_UTF_32 = f"utf-32-{sys.byteorder[0]}e"
-EXACT_CHARACTERS = 2  # what looks for no more finds exactly the rows that have it
+from core import database, pairs
 
 # Released: an index that exists was built by these, or by others that gave the same.
 GRAMS = """
@@ -48,8 +42,8 @@ def fold(text: str) -> str:
 
 def grams(parts: Collection[str]) -> Sequence[str]:
     """The pairs of neighbours in folded texts, each once; of a single character itself."""
-    pairs = {part[at : at + 2] for part in parts for at in range(max(len(part) - 1, 1))}
-    return sorted(pairs)
+    found = {part[at : at + 2] for part in parts for at in range(max(len(part) - 1, 1))}
+    return sorted(found)
 
 
 def pattern(part: str) -> str:
@@ -62,17 +56,16 @@ def pattern(part: str) -> str:
 def candidates(table: str, parts: Collection[str]) -> tuple[str, Sequence[str] | str]:
     """SQL for the `id`s of rows with all the pairs of the parts, and the value of its `:grams`;
     at least one part, none of them empty."""
-    pairs = grams(parts)
     if database.is_postgres():
         sql = f"SELECT id FROM {table} WHERE bigrams(search) @> CAST(:grams AS text[])"
-        return sql, pairs
+        return sql, grams(parts)
     sql = f"SELECT rowid AS id FROM {table}_bigrams WHERE {table}_bigrams MATCH :grams"
-    return sql, _hexadecimal(pairs)
+    return sql, " ".join(gram.encode().hex() for gram in grams(parts))
 
 
 def holding(row: str, table: str, mark: str) -> str:
     """SQL for the condition that a row of the table, named so in the statement, has all the pairs
-    in `wanted`, whose placeholder is `mark`."""
+    in `wanted`, whose placeholder is `mark`; on SQLite its index is one that no trigger writes."""
     if database.is_postgres():
         return f"bigrams({row}.search) @> CAST({mark} AS text[])"
     index = f"{table}_bigrams"
@@ -81,37 +74,7 @@ def holding(row: str, table: str, mark: str) -> str:
 
 def wanted(part: str) -> Sequence[str] | str:
     """The value of that placeholder for one folded text, which is not empty."""
-    pairs = grams([part])
-    return pairs if database.is_postgres() else _hexadecimal(pairs)
-
-
-def held(folded: str) -> str:
-    """What the index on SQLite holds of a text where no trigger writes it: its characters and
-    pairs, each once. To be taken out again, it must be given the same."""
-    return " ".join(sorted({*map(_hex, set(folded)), *map(_hex_of, _pairs(folded))}))
-
-
-def _pairs(text: str) -> Collection[int]:
-    """The pairs of neighbours, each once, as the numbers of eight bytes that they stand for: as
-    texts it would take twice as long to tell them apart, which most of an import is spent on."""
-    letters = memoryview(text.encode(_UTF_32))
-    odd = _LETTER * (len(text) % 2)
-    even, between = letters[: len(letters) - odd], letters[_LETTER : len(letters) - _LETTER + odd]
-    return {*even.cast("Q"), *between.cast("Q")}
-
-
-@functools.lru_cache(maxsize=100_000)
-def _hex_of(pair: int) -> str:
-    return _hex(pair.to_bytes(2 * _LETTER, sys.byteorder).decode(_UTF_32))
-
-
-def _hexadecimal(pairs: Collection[str]) -> str:
-    return " ".join(map(_hex, pairs))
-
-
-@functools.lru_cache(maxsize=100_000)
-def _hex(pair: str) -> str:
-    return pair.encode().hex()
+    return grams([part]) if database.is_postgres() else pairs.wanted(part)
 
 
 def on_postgres(table: str) -> Sequence[str]:
@@ -152,7 +115,7 @@ def on_sqlite(table: str) -> Sequence[str]:
 
 def bare_on_sqlite(table: str) -> str:
     """The statement for an empty index that no trigger writes: for long texts, from which SQL
-    takes the pairs in a time that grows with the square of their length. See `held`."""
+    takes the pairs in a time that grows with the square of their length. See `pairs.held`."""
     return (
         f"CREATE VIRTUAL TABLE {table}_bigrams USING fts5 "
         "(grams, content = '', detail = none, columnsize = 0, tokenize = 'ascii')"

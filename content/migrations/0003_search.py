@@ -21,7 +21,6 @@ WHERE vt.version_id IN ({}) ORDER BY vt.version_id, t.slug
 """
 ON_POSTGRES = "INSERT INTO version_text (version_id, field, search) VALUES ($1, $2, $3)"
 ON_SQLITE = "INSERT INTO version_text (version_id, field, search) VALUES (?, ?, ?)"
-HELD = "SELECT id, search FROM version_text WHERE id > {} ORDER BY id LIMIT {}"
 
 
 async def fill(apps, editor):
@@ -40,16 +39,11 @@ async def fill(apps, editor):
 
 
 async def index(apps, editor):
-    if editor.DIALECT != "sqlite":
-        for statement in bigrams.on_postgres("version_text"):
-            await editor.client.execute_query(statement)
-        return
-    await editor.client.execute_query(bigrams.bare_on_sqlite("version_text"))
-    last, insert = 0, "INSERT INTO version_text_bigrams (rowid, grams) VALUES (?, ?)"
-    while rows := await editor.client.execute_query_dict(HELD.format(last, BATCH_VERSIONS)):
-        held = [[row["id"], bigrams.held(row["search"])] for row in rows]
-        await editor.client.execute_many(insert, held)
-        last = rows[-1]["id"]
+    if editor.DIALECT == "sqlite":
+        await editor.client.execute_query(bigrams.bare_on_sqlite("version_text"))
+        return  # which 0006 fills
+    for statement in bigrams.on_postgres("version_text"):
+        await editor.client.execute_query(statement)
 
 
 class Migration(migrations.Migration):

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import Executor
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from content import exporting, import_jobs, importing, lifecycle, rows, tagging
+from content import exporting, import_jobs, importing, lifecycle, reading, rows, tagging
+from content.ahead import process
 from content.errors import (
     DimensionElsewhere,
     InvalidTransition,
@@ -16,6 +19,8 @@ from content.errors import (
     ParentElsewhere,
     TierNotFound,
 )
+from content.filters import Where
+from content.gate import ANYBODY
 from content.importing import Outcome
 from content.models import (
     Audience,
@@ -51,6 +56,14 @@ async def bring(*items: dict[str, Any]) -> Sequence[Outcome | type[Mistake]]:
     return [each if isinstance(each, Outcome) else type(each) for each in outcomes]
 
 
+async def in_turn(*batches: Sequence[dict[str, Any]], executor: Executor | None) -> list[Any]:
+    """The same, batch by batch."""
+    given = [[rows.read(item) for item in batch] for batch in batches]
+    ends = importing.in_turn(given, importing.bring, lambda: NOW, executor)
+    outcomes = [each async for some in ends for each in some]
+    return [each if isinstance(each, Outcome) else type(each) for each in outcomes]
+
+
 async def exported() -> list[dict[str, Any]]:
     found: list[Any] = []
     await exporting.export(lambda row: found.append(json.loads(json.dumps(rows.write(row)))))
@@ -60,6 +73,33 @@ async def exported() -> list[dict[str, Any]]:
 async def state(slug: str = "spring") -> tuple[Any, ...]:
     content = await Content.get(slug=slug)
     return content.status, content.pending_status, content.version, content.published_version
+
+
+# ---- batch by batch
+
+
+@pytest.mark.parametrize("beside", [False, True])
+async def test_batches_that_are_prepared_ahead_come_in_as_one_does(
+    opened: str, beside: bool
+) -> None:
+    shown = {"status": "PUBLISHED"}
+    many = [said(f"piece-{each}", body=f"**{each}**\r\n帶貨 ", **shown) for each in range(60)]
+    refused = [said("half", body="\ud800"), said("long", body="x" * 500_001)]
+    again = [many[0], said("piece-1", body="new", **shown), said("last", **shown)]
+    with process() if beside else nullcontext() as executor:
+        ends = await in_turn(many, refused, again, executor=executor)
+    assert ends == [NEW] * 60 + [Invalid, TooLong] + [UNCHANGED, CHANGED, NEW]
+    version = await ContentVersion.get(title="Piece-59")
+    assert (version.body, version.body_html) == (
+        "**59**\n帶貨",
+        "<p><strong>59</strong>\n帶貨</p>\n",
+    )
+    for search, count in (("带货", 59), ("59", 1), ("new", 1), ("piece", 60), ("last", 1)):
+        assert await reading.count(ANYBODY, Where(search=search)) == count, search
+
+
+async def test_no_batch_is_no_outcome(opened: str) -> None:
+    assert await in_turn(executor=None) == []
 
 
 # ---- what a row may say

@@ -16,7 +16,7 @@ from content import filters, folding, library, lifecycle, reading, searching, sh
 from content.filters import Order, OrderField, TagFilter, Where
 from content.gate import ANYBODY, Reader
 from content.models import Audience, ContentStatus, Dimension, TextField, VersionText
-from core import bigrams, database, paging
+from core import database, paging, pairs
 from tests import factories
 from tests.conftest import POSTGRES
 from tests.core import elsewhere
@@ -318,6 +318,16 @@ def test_a_piece_around_the_first_match_is_shown_with_all_matches_in_it() -> Non
     assert shown.ranges == [(40, 42)]
 
 
+@pytest.mark.parametrize("written", ["\U00020000\U00020002 \U00020001", "\U00020001\U00020000"])
+async def test_characters_beyond_the_basic_plane_are_found_where_they_stand_together(
+    opened: str, written: str
+) -> None:
+    await factories.piece("rare", title=f"古籍{written}")
+    assert await slugs("\U00020000\U00020001") == []
+    for piece in (written, "\U00020000", "\U00020001", f"古籍{written[:1]}"):
+        assert await slugs(piece) == ["rare"], piece
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 async def before(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     """A database as it was before there was a search."""
@@ -367,6 +377,24 @@ async def test_contents_that_were_there_before_are_found(before: str) -> None:
     assert (await slugs("茶三", EDITOR), await slugs("茶四", EDITOR)) == ([], ["old"])
 
 
+async def test_an_index_of_an_older_form_is_made_anew(before: str) -> None:
+    executor = MigrationExecutor(database.client(), database.config(before)["apps"])
+    await executor.migrate([MigrationTarget("content", "0005_lists")])
+    for statement in FILL:
+        await database.rows(statement, *([NOW] if "$1" in statement else []))
+    if not database.is_postgres():
+        for row in await database.rows("SELECT id, search FROM version_text"):
+            text = row["search"]
+            grams = {text[at : at + size] for size in (1, 2) for at in range(len(text) + 1 - size)}
+            await database.execute(
+                "INSERT INTO version_text_bigrams (rowid, grams) VALUES ($1, $2)",
+                *(row["id"], " ".join(gram.encode().hex() for gram in grams)),
+            )
+    await database.migrate()
+    assert await slugs("红茶") == ["c5000", "c4000", "c3000", "c2000", "c1000"]
+    assert await slugs("c77") == [f"c{number}" for number in (*range(779, 769, -1), 77)]
+
+
 FILL = (
     """INSERT INTO content (id, slug, kind, status, locale, version, published_version,
         published_at, created_at, audience, listed)
@@ -398,7 +426,7 @@ async def test_a_search_of_two_characters_goes_through_no_table(
             await database.execute(
                 "INSERT INTO version_text_bigrams (rowid, grams) VALUES ($1, $2)",
                 row["id"],
-                bigrams.held(row["search"]),
+                pairs.held(row["search"]),
             )
     plans: dict[str, str] = {}
     explain = "EXPLAIN" if database.is_postgres() else "EXPLAIN QUERY PLAN"

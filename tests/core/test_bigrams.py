@@ -50,13 +50,6 @@ def test_a_piece_is_looked_up_by_its_pairs_each_once(parts: list[str], grams: li
     assert bigrams.grams(parts) == grams
 
 
-@pytest.mark.parametrize("text", ["", "a", "ab", " ab", "春天的茶", "a春\U00020000b茶c", "aaaa"])
-def test_what_an_index_holds_of_a_text_never_changes(text: str) -> None:
-    pairs = {text[at : at + 2] for at in range(len(text) - 1)}
-    wanted = " ".join(gram.encode().hex() for gram in sorted({*text, *pairs}))
-    assert bigrams.held(text) == wanted
-
-
 def test_what_like_takes_for_a_sign_is_looked_for_itself() -> None:
     assert bigrams.pattern("50%_!") == "%50!%!_!!%"
 
