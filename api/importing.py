@@ -11,7 +11,7 @@ from pathlib import Path
 
 from api import files
 from api.files import Found, Mapped
-from content import ahead, exporting, importing
+from content import ahead, batches, exporting, importing
 from content.importing import Outcome
 from content.rows import Row
 from core.errors import Mistake
@@ -49,10 +49,10 @@ async def bring(
     prepares texts: see `beside`."""
     report = Report()
     work = importing.rehearse if dry_run else importing.bring
-    batches, again = tee(_batches(files.read(paths, mapped)))
+    parts, again = tee(_batches(files.read(paths, mapped)))
     rows = ([each.row for each in batch if isinstance(each.row, Row)] for batch in again)
-    ends = importing.in_turn(rows, work, lambda: datetime.now(UTC), executor)
-    for batch in batches:
+    ends = batches.in_turn(rows, work, lambda: datetime.now(UTC), executor)
+    for batch in parts:
         outcomes = iter(await anext(ends))
         for each in batch:
             outcome = next(outcomes) if isinstance(each.row, Row) else each.row

@@ -22,7 +22,7 @@ from typing import Any
 import asyncpg
 from tortoise.backends.base.executor import EXECUTOR_CACHE
 
-from content import ahead, importing, rows
+from content import ahead, batches, importing, rows
 from content.rows import Row
 from core import database, pairs
 
@@ -66,8 +66,8 @@ def timed(taken: list[float]) -> Iterator[None]:
 
 async def bring(given: Sequence[Row], executor: Executor) -> None:
     size = importing.MOST_ROWS
-    batches = [given[start : start + size] for start in range(0, len(given), size)]
-    async for _ in importing.in_turn(batches, importing.bring, lambda: NOW, executor):
+    parts = [given[start : start + size] for start in range(0, len(given), size)]
+    async for _ in batches.in_turn(parts, importing.bring, lambda: NOW, executor):
         pass
 
 

@@ -5,21 +5,10 @@ compared, and saved as a version where it says something else.
 """
 
 from collections import ChainMap
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Mapping,
-    MutableMapping,
-    Sequence,
-)
-from concurrent.futures import Executor
-from contextlib import suppress
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from itertools import chain, pairwise
 
 from content import drafts, library, lifecycle, planting, rows, shelving
 from content.ahead import Ahead
@@ -55,7 +44,6 @@ class Outcome(StrEnum):
 
 
 Outcomes = Sequence[Outcome | Mistake]
-Bring = Callable[[Sequence[Row], int | None, datetime, Ahead], Awaitable[Outcomes]]
 Tags = Mapping[str, planting.Known]  # by the slugs that a row says
 
 
@@ -92,33 +80,6 @@ class _Known:
     waiting: MutableMapping[str, _New] = field(default_factory=dict)
 
 
-async def in_turn(
-    batches: Iterable[Sequence[Row]],
-    bring: Bring,
-    clock: Callable[[], datetime],
-    executor: Executor | None = None,
-) -> AsyncIterator[Outcomes]:
-    """What became of the rows of each batch, which nobody is the actor of and which is committed
-    by itself; `bring` is that below, or `rehearse`. What the next batch says is prepared
-    meanwhile, by the executor."""
-    coming = Ahead(executor)
-    for batch, after in pairwise(chain(batches, [()])):
-        ahead, coming = coming, Ahead(executor)
-        await _expect(after, coming)
-        yield await bring(batch, None, clock(), ahead)
-
-
-async def _expect(given: Sequence[Row], ahead: Ahead) -> None:
-    """Has what new contents say prepared; what will be refused is left to be."""
-    found = ContentSlug.filter(slug__in={row.slug for row in given})
-    known = {*await found.values_list("slug", flat=True)}
-    for row in given:
-        if row.slug not in known:
-            with suppress(Mistake):
-                ahead.add(drafts.said(row.given))
-    ahead.begin()
-
-
 @database.unit_of_work
 async def bring(
     given: Sequence[Row], actor_id: int | None, now: datetime, ahead: Ahead | None = None
@@ -129,7 +90,7 @@ async def bring(
     A row that says DRAFT or IN_REVIEW takes back nothing that is published: it makes a newer
     version beside it. `author` is the e-mail address of a member, or nobody; it counts for new
     contents alone, and so does `publishedAt` for what was never published. `ahead` may have begun
-    with what the rows say.
+    with what the rows say: see `content.batches`.
     """
     await database.lock(LOCK)
     return await take(given, actor_id, now, ahead)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from content import exporting, import_jobs, importing, lifecycle, reading, rows, tagging
+from content import batches, exporting, import_jobs, importing, lifecycle, reading, rows, tagging
 from content.ahead import process
 from content.errors import (
     DimensionElsewhere,
@@ -56,10 +56,10 @@ async def bring(*items: dict[str, Any]) -> Sequence[Outcome | type[Mistake]]:
     return [each if isinstance(each, Outcome) else type(each) for each in outcomes]
 
 
-async def in_turn(*batches: Sequence[dict[str, Any]], executor: Executor | None) -> list[Any]:
+async def in_turn(*parts: Sequence[dict[str, Any]], executor: Executor | None) -> list[Any]:
     """The same, batch by batch."""
-    given = [[rows.read(item) for item in batch] for batch in batches]
-    ends = importing.in_turn(given, importing.bring, lambda: NOW, executor)
+    given = [[rows.read(item) for item in part] for part in parts]
+    ends = batches.in_turn(given, importing.bring, lambda: NOW, executor)
     outcomes = [each async for some in ends for each in some]
     return [each if isinstance(each, Outcome) else type(each) for each in outcomes]
 
