@@ -4,19 +4,18 @@ A row is found again by its slug. What is new goes in many at a time; what is th
 compared, and saved as a version where it says something else.
 """
 
-from collections import ChainMap
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from content import drafts, library, lifecycle, planting, rows, shelving
+from content import drafts, library, lifecycle, row_tags, shelving
 from content.ahead import Ahead
 from content.drafts import Draft, Kept
-from content.errors import DimensionElsewhere, KindElsewhere
+from content.errors import KindElsewhere
 from content.models import Content, ContentSlug, ContentStatus, ContentVersion
-from content.planting import NewTag, Planned
-from content.rows import Row, TagRow
+from content.row_tags import RowTags, Tags
+from content.rows import Row
 from content.tagging import LOCK
 from content.workflow import Action, State
 from core import audit, bulk, database, webhooks
@@ -44,7 +43,6 @@ class Outcome(StrEnum):
 
 
 Outcomes = Sequence[Outcome | Mistake]
-Tags = Mapping[str, planting.Known]  # by the slugs that a row says
 
 
 class _Undone(Exception):
@@ -68,13 +66,12 @@ class _New:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a batch knows of the library: tags and contents by every slug, people by address."""
+    """What a batch knows of the library: tags, contents by every slug, people by address."""
 
     actor_id: int | None
     now: datetime
     ahead: Ahead  # prepares what those say that wait
-    tags: MutableMapping[str, planting.Known] = field(default_factory=dict)
-    planned: list[Planned] = field(default_factory=list)  # of the tags, what is to be written
+    tags: RowTags
     contents: MutableMapping[str, int] = field(default_factory=dict)
     people: MutableMapping[str, int] = field(default_factory=dict)
     waiting: MutableMapping[str, _New] = field(default_factory=dict)
@@ -123,13 +120,12 @@ async def take(
     for row in given:
         if row.slug in known.waiting:
             await _begin(known)  # what the row is to be compared with
-        missing = {slug for slug in _slugs(row) if slug not in known.tags}
+        missing = known.tags.missing(row)
         try:
             outcomes.append(await _one(row, known))
         except Mistake as mistake:
             outcomes.append(mistake)
-            for slug in missing:  # what the row made went with it
-                known.tags.pop(slug, None)
+            known.tags.forget(missing)
     await _begin(known)
     return outcomes
 
@@ -137,9 +133,8 @@ async def take(
 async def _look_up(
     given: Sequence[Row], actor_id: int | None, now: datetime, ahead: Ahead
 ) -> _Known:
-    tags = {slug for row in given for slug in _slugs(row)}
     emails = {identity.fold_email(row.author) for row in given if row.author}
-    known = _Known(actor_id, now, ahead, await planting.find(tags))
+    known = _Known(actor_id, now, ahead, await row_tags.look_up(given))
     found = ContentSlug.filter(slug__in={row.slug for row in given})
     known.contents.update(await found.values_list("slug", "content_id"))
     some = [each for each in emails if storable(each, EMAIL_CHARACTERS)]
@@ -148,24 +143,16 @@ async def _look_up(
     return known
 
 
-def _slugs(row: Row) -> Sequence[str]:
-    """Of all of its tags and of those above them."""
-    return [slug for tag in row.tags for slug in _lineage(tag)]
-
-
-def _lineage(tag: TagRow) -> Sequence[str]:
-    return [tag.slug, *(_lineage(tag.parent) if tag.parent else ())]
-
-
 async def _one(row: Row, known: _Known) -> Outcome:
     content_id = known.contents.get(row.slug)
     if content_id is not None:
-        await _plant(known)  # what others need, before what this one may take back
+        # What others need, before what this one may take back.
+        await known.tags.plant(known.actor_id, known.now)
         return await _compare(row, content_id, known)
     draft = await drafts.begun(row.given)
     library.locale_of(row.locale)
     status, at = _aim(row, known.now)
-    known.waiting[row.slug] = _New(row, draft, await _tags(row, known), status, at)
+    known.waiting[row.slug] = _New(row, draft, await known.tags.of(row), status, at)
     known.ahead.add(drafts.texts(draft))
     return Outcome.NEW
 
@@ -182,58 +169,16 @@ def _aim(row: Row, now: datetime) -> tuple[ContentStatus, datetime | None]:
     return row.status, at
 
 
-async def _tags(row: Row, known: _Known) -> Tags:
-    """The row's tags; those that are missing are planned, all of them or none."""
-    if any(tag.slug not in known.tags for tag in row.tags):
-        await _plan(row, known)
-    for tag in row.tags:
-        _same_side(tag, known.tags[tag.slug])
-    return {tag.slug: known.tags[tag.slug] for tag in row.tags}
-
-
-async def _plan(row: Row, known: _Known) -> None:
-    planned: dict[str, Planned] = {}
-    seen = ChainMap[str, planting.Known](planned, known.tags)  # pyright: ignore[reportArgumentType]
-    for tag in row.tags:
-        await _ensure(tag, planned, seen)
-        _same_side(tag, seen[tag.slug])
-    known.tags.update(planned)
-    known.planned.extend(planned.values())
-
-
-async def _ensure(
-    tag: TagRow, planned: MutableMapping[str, Planned], seen: Mapping[str, planting.Known]
-) -> None:
-    if tag.slug in seen:
-        return
-    if tag.parent:
-        await _ensure(tag.parent, planned, seen)
-    new = NewTag(rows.needed(tag), tag.slug, tag.name or tag.slug, tag.parent and tag.parent.slug)
-    planned[tag.slug] = await planting.plan(new, seen)
-
-
-async def _plant(known: _Known) -> None:
-    """Writes the tags that are planned."""
-    planned = [*known.planned]
-    known.planned.clear()
-    await planting.plant(planned, known.actor_id, known.now)
-
-
 def _carried(draft: Draft, tags: Tags) -> Draft:
     """The draft with these tags, which are written."""
     return replace(draft, tags={tag.id: slug for slug, tag in tags.items()})
-
-
-def _same_side(tag: TagRow, found: planting.Known) -> None:
-    if tag.dimension not in {None, found.dimension}:
-        raise DimensionElsewhere(tag.slug, found.dimension, "tags")
 
 
 async def _begin(known: _Known) -> None:
     """Writes the new contents that wait, all at once; nothing of them can be refused any more."""
     if not known.waiting:
         return
-    await _plant(known)
+    await known.tags.plant(known.actor_id, known.now)
     new = {**known.waiting}
     known.waiting.clear()
     begun = [_content(each, known) for each in new.values()]
@@ -276,8 +221,8 @@ async def _compare(row: Row, content_id: int, known: _Known) -> Outcome:
     if (row.kind, row.locale) != (content.kind, content.locale):
         raise KindElsewhere(content.kind, content.locale)
     before = (content.version, State(content.status, content.pending_status), content.scheduled_at)
-    tags = await _tags(row, known)
-    await _plant(known)
+    tags = await known.tags.of(row)
+    await known.tags.plant(known.actor_id, known.now)
     if row.status is _PUBLISHED and await _says(content, content.published_version, row, tags):
         return Outcome.UNCHANGED
     draft = await _draft(content, content.version, row, tags)
