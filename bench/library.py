@@ -27,7 +27,7 @@ from content import filters, folding, indexing, reading, rendering, shelving
 from content.filters import Order, OrderField, TagFilter, Where
 from content.gate import ANYBODY, Reader
 from content.models import Audience, ContentStatus, Dimension
-from core import bigrams, database, paging
+from core import bigrams, database, dialect, paging
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432")
 NAME = "wellspring_bench_library"
@@ -335,7 +335,7 @@ async def cases() -> dict[str, tuple[Case, Case | None]]:
     """By name, ours and the yardstick."""
     found: dict[str, tuple[Case, Case | None]] = {}
     facets_by_hand = AND_FACETS.format(
-        among=database.among(f"SELECT c.id FROM content c WHERE {BOTH}")
+        among=dialect.among(f"SELECT c.id FROM content c WHERE {BOTH}")
     )
     found["newest"] = page(Where()), plain(by_hand("c.published_at", descending=True))
     for name, one, other in (("frequent", "tag-4", "tag-8"), ("rare", "tag-300", "tag-5")):

@@ -12,7 +12,7 @@ from content import filters, reading, searching
 from content.filters import Order, Statement, Where
 from content.gate import Reader
 from content.templates import Parts, Writer
-from core import database, paging
+from core import database, dialect, paging
 from core.paging import Keyset, Window
 
 KEPT_STATEMENTS = 256
@@ -143,12 +143,12 @@ def _prepared(  # noqa: PLR0917 - all that the words depend on
     placed = [f"{column} AS place_{number}" for number, column in enumerate(keyset.columns)]
     places = [f"page.place_{number}" for number in range(len(keyset.columns))]
     writer = Writer.of(reader, places)
-    texts = [*map(writer.text, template.texts), database.json_list(places)]
+    texts = [*map(writer.text, template.texts), dialect.json_list(places)]
     order_by = replace(keyset, columns=places).order_by(shape)
     sql = (
         f"WITH page AS (SELECT {reading.COLUMNS}, {', '.join(placed)} FROM {source} "
         f"WHERE {' AND '.join(conditions)} ORDER BY {keyset.order_by(shape)} "
         f"LIMIT {shape.size + 1}) "
-        f"SELECT {database.joined(texts, TEXT, ROW, order_by)} AS shown FROM page{writer.joins()}"
+        f"SELECT {dialect.joined(texts, TEXT, ROW, order_by)} AS shown FROM page{writer.joins()}"
     )
     return sql, values

@@ -10,7 +10,7 @@ from content.filters import EVERYTHING_PUBLISHED, Order, OrderField, Statement, 
 from content.gate import AccessReason, Reader
 from content.models import Audience, ContentKind, ContentStatus, Dimension, Media, Tag, VersionMedia
 from content.slugs import SLUG_CHARACTERS, fold
-from core import database, paging
+from core import database, dialect, paging
 from core.errors import storable
 from core.paging import Edge, Page
 
@@ -231,7 +231,7 @@ def _counted(reader: Reader, where: Where, dimension: Dimension, marks: Statemen
     found = f"SELECT c.id FROM {source} WHERE {filters.conditions(reader, where, marks)}"
     return (
         "SELECT ct.tag_id, COUNT(*) AS n FROM content_tag ct "
-        f"WHERE ct.content_id {database.among(found)} AND ct.{gate.tagged(reader)} "
+        f"WHERE ct.content_id {dialect.among(found)} AND ct.{gate.tagged(reader)} "
         "GROUP BY ct.tag_id"
     )
 

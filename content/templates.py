@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from content import gate, reading
 from content.gate import Reader
 from content.models import Dimension
-from core import database
+from core import dialect
 
 # What may be shown of a content, and where it is: in the page, which holds all of a `Piece`, or in
 # what is joined to it.
@@ -120,7 +120,7 @@ class Writer:
             case Access():
                 return f"'\"' || {gate.reason(self.reader, 'page')} || '\"'"
             case Place():
-                return database.json_list(self.places)
+                return dialect.json_list(self.places)
             case Plain(name):
                 return COLUMNS[name]
             case Maybe(name, parts):
@@ -136,15 +136,15 @@ class Writer:
         if part.name in reading.OF_EDITORS and not self.reader.editor:
             return "'null'"
         if isinstance(part, Instant):
-            return f"COALESCE('\"' || {database.instant_text(column)} || '\"', 'null')"
+            return f"COALESCE('\"' || {dialect.instant_text(column)} || '\"', 'null')"
         if isinstance(part, Address):
             ours = "'" + part.base_url.replace("'", "''") + "'"
             column = f"CASE WHEN {column} LIKE '/%' THEN {ours} || {column} ELSE {column} END"
-        return database.json_text(column)
+        return dialect.json_text(column)
 
     def _tags(self, tags: Tags) -> str:
         only = f" AND tag.dimension = '{tags.dimension}'" if tags.dimension else ""
-        text, join = database.gathered(
+        text, join = dialect.gathered(
             f"gathered_{len(self._gathered)}",
             self.text(tags.parts),
             f"version_tag vt JOIN tag ON tag.id = vt.tag_id{only}",

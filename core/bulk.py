@@ -11,7 +11,7 @@ from typing import Any
 
 from tortoise.models import Model
 
-from core import database
+from core import database, dialect
 
 MOST_VALUES = 30_000  # in one statement: SQLite takes 32,766
 
@@ -73,8 +73,8 @@ async def lock(table: type[Model], ids: Collection[int]) -> None:
     if ids and database.is_postgres():
         name = table._meta.db_table
         await database.rows(
-            f"SELECT id FROM {name} WHERE id {database.listed(1)} ORDER BY id FOR NO KEY UPDATE",
-            database.as_list(ids),
+            f"SELECT id FROM {name} WHERE id {dialect.listed(1)} ORDER BY id FOR NO KEY UPDATE",
+            dialect.as_list(ids),
         )
 
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from tortoise import fields
 from tortoise.models import Model
 
-from core import bulk, database
+from core import bulk, database, dialect
 
 BATCH = 100
 LEASE = timedelta(seconds=30)
@@ -140,8 +140,8 @@ async def claim(topic: str, now: datetime, *, most: int = BATCH) -> Sequence[Cla
     if not due:
         return []
     lease = secrets.token_hex(16)
-    ids = database.as_list([row["id"] for row in due])
-    take = _LEASE.format(listed=database.listed(4))
+    ids = dialect.as_list([row["id"] for row in due])
+    take = _LEASE.format(listed=dialect.listed(4))
     leased = await database.rows(take, lease, now + LEASE, now, ids)
     claims = [Claim(row["id"], topic, row["subject_id"], row["attempts"], lease) for row in leased]
     return sorted(claims, key=lambda each: each.id)
@@ -160,8 +160,8 @@ async def settle(claims: Sequence[Claim], now: datetime) -> None:
 
     Raises `LeaseLost` when one of them is no longer this worker's.
     """
-    ids = database.as_list([each.id for each in claims])
-    done = _DONE.format(listed=database.listed(2))
+    ids = dialect.as_list([each.id for each in claims])
+    done = _DONE.format(listed=dialect.listed(2))
     settled = await database.execute(done, now, ids, claims[0].lease)
     if settled != len(claims):
         raise LeaseLost(f"{len(claims) - settled} of {len(claims)} messages were taken over")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from tortoise.exceptions import IntegrityError
 
-from core import database
+from core import database, dialect
 from core.errors import Invalid, Required, storable, text
 from members import directory, expired, roles, standings
 from members.errors import EmailTaken, SourceForbidden
@@ -242,8 +242,8 @@ async def customer_id(source: str, ref: str) -> int | None:
 
 async def customer_ids(source: str, refs: Collection[str]) -> Mapping[str, int]:
     """The ids of the members behind a shop's customers, of those who are known."""
-    among = _CUSTOMERS.format(listed=database.listed(2))
-    found = await database.rows(among, source, database.as_list(refs))
+    among = _CUSTOMERS.format(listed=dialect.listed(2))
+    found = await database.rows(among, source, dialect.as_list(refs))
     return {row["ref"]: row["member_id"] for row in found}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tortoise.expressions import Q
 
-from core import database, deadline
+from core import database, deadline, dialect
 from core.errors import Required, text
 from core.together import Together
 from members import identity, roles
@@ -124,7 +124,7 @@ class Keys:
 async def _look(hashes: Sequence[str]) -> Sequence[_Key | None]:
     with deadline.within(LOOK_SECONDS):
         found = await database.rows(
-            _KEYS.format(listed=database.listed(1)), database.as_list({*hashes})
+            _KEYS.format(listed=dialect.listed(1)), dialect.as_list({*hashes})
         )
     rows: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in found:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from core import bulk, database
+from core import bulk, database, dialect
 from members.errors import AdjustmentDiffers, InsufficientBalance
 from members.models import Account, Asset, EntryKind, LedgerAccount, LedgerTransfer
 
@@ -151,8 +151,8 @@ async def _accounts(refs: Collection[AccountRef]) -> Mapping[str, int]:
 
 
 async def _ids(keys: Collection[str]) -> Mapping[str, int]:
-    named = _NAMED.format(listed=database.listed(1))
-    return {row["key"]: row["id"] for row in await database.rows(named, database.as_list(keys))}
+    named = _NAMED.format(listed=dialect.listed(1))
+    return {row["key"]: row["id"] for row in await database.rows(named, dialect.as_list(keys))}
 
 
 async def _move(accounts: Mapping[str, int], transfers: Sequence[Transfer]) -> None:

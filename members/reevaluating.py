@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
-from core import database, jobs, outbox, webhooks
+from core import database, dialect, jobs, outbox, webhooks
 from core.jobs import Job, JobStatus
 from members import events, metrics, rules, tiers
 from members.metrics import LIFETIME, Measuring
@@ -68,12 +68,12 @@ class Classes:
         for term in self._measuring.windowed:
             oldest = self._measuring.oldest(term)
             if term.window is Window.LAST_DAYS:
-                ends.append(database.later(oldest, term.days or 0))
+                ends.append(dialect.later(oldest, term.days or 0))
             elif term.window is Window.CALENDAR_YEAR:
                 self.values.append(term.until(self._now, self._ladder.zone))
-                turn = database.typed(len(self.values))
+                turn = dialect.typed(len(self.values))
                 ends.append(f"CASE WHEN {oldest} IS NOT NULL THEN {turn} END")
-        return database.earliest(*ends) if ends else "NULL"
+        return dialect.earliest(*ends) if ends else "NULL"
 
     def counted(self, samples: int) -> str:
         """Counts the members of each class, in up to so many parts with one member named each."""
@@ -219,13 +219,13 @@ async def _record(ladder: Ladder, tier_id: int | None, scope: str, now: datetime
         f"CAST(${len(measuring.values) + place} AS TEXT)": column
         for place, column in enumerate(columns.values(), start=2)
     }
-    at = database.typed(len(measuring.values) + 1)
+    at = dialect.typed(len(measuring.values) + 1)
     actor = f"(SELECT published_by_id FROM tier_rules WHERE version = {ladder.version})"
     await database.execute(
         "INSERT INTO tier_change "
         "(member_id, at, from_tier_id, to_tier_id, reason, metrics, rules_version, actor_id) "
         f"SELECT member_id, {at}, tier_id, {_literal(tier_id)}, "
-        f"'{TierChangeReason.RULES_CHANGED}', {database.json_object(named)}, {ladder.version}, "
+        f"'{TierChangeReason.RULES_CHANGED}', {dialect.json_object(named)}, {ladder.version}, "
         f"{actor} FROM ({measuring.sql}) AS measured",
         *values,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from core import database
+from core import database, dialect
 from core.errors import Invalid
 from members.models import Account, Asset, EntryKind
 
@@ -55,7 +55,7 @@ def month(name: str, time_zone: str) -> tuple[datetime, datetime]:
 async def lines(program_id: int, since: datetime, until: datetime) -> Sequence[Line]:
     """The accounts of the program's members from one instant on to before another, from the
     entries: for each asset that was ever moved every account, and behind it its kinds."""
-    sql = SUMS.format(since=database.typed(2), until=database.typed(3))
+    sql = SUMS.format(since=dialect.typed(2), until=dialect.typed(3))
     by_account: dict[tuple[Asset, Account], list[Line]] = defaultdict(list)
     for row in await database.rows(sql, program_id, since, until):
         asset, account = Asset(row["asset"]), Account(row["account"])

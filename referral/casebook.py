@@ -10,7 +10,7 @@ from typing import Any
 from tortoise.expressions import Q
 from tortoise.functions import Min
 
-from core import database
+from core import database, dialect
 from core.webhooks import Event
 from members import identity, ledger
 from members.ledger import Transfer
@@ -257,8 +257,8 @@ def _named(column: str, keys: Iterable[OrderKey]) -> Q:
 async def _lock(conversion_ids: Sequence[int]) -> set[str]:
     """Takes turns with whatever could bring in the missing part of one of these meanwhile: an
     order and its refunds, a customer and the member it is linked to. Returns the names."""
-    named = _NAMED.format(columns=", ".join(_NAMES), listed=database.listed(1))
-    found = await database.rows(named, database.as_list(conversion_ids))
+    named = _NAMED.format(columns=", ".join(_NAMES), listed=dialect.listed(1))
+    found = await database.rows(named, dialect.as_list(conversion_ids))
     names = _locks(tuple(row.values()) for row in found)
     await database.lock(*names)
     return names

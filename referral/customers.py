@@ -7,7 +7,7 @@ from datetime import datetime
 
 from tortoise.queryset import QuerySet
 
-from core import database, outbox
+from core import database, dialect, outbox
 from core.errors import Mistake
 from members import identity
 from members.errors import CustomerRefTaken, MemberNotFound
@@ -91,8 +91,8 @@ async def check_member(member_id: int | None) -> None:
 
 async def members_among(ids: Collection[int]) -> set[int]:
     """Those of the ids that are members'."""
-    among = _MEMBERS.format(listed=database.listed(1))
-    return {*await database.firsts(among, database.as_list(ids))} if ids else set()
+    among = _MEMBERS.format(listed=dialect.listed(1))
+    return {*await database.firsts(among, dialect.as_list(ids))} if ids else set()
 
 
 async def link(source: str, ref: str, member_id: int, now: datetime) -> bool:

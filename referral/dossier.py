@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from core import database
+from core import database, dialect
 from members.identity import mailbox
 from members.models import Asset, Role
 from referral.evidence import Bond, Event, Person, Promoter, Terms, Touch
@@ -197,13 +197,13 @@ async def _touches(
     members: Collection[int], visitors: Collection[str]
 ) -> Mapping[int | str, Sequence[Touch]]:
     selects = []
-    values = [database.as_list(each) for each in (members, visitors) if each]
+    values = [dialect.as_list(each) for each in (members, visitors) if each]
     if members:
         own = "visitor JOIN touch ON touch.visitor = visitor.id"
-        scope = f"visitor.member_id {database.listed(1)}"
+        scope = f"visitor.member_id {dialect.listed(1)}"
         selects.append(_TOUCHES.format(owner="visitor.member_id", source=own, scope=scope))
     if visitors:
-        scope = f"touch.visitor {database.listed(len(selects) + 1)}"
+        scope = f"touch.visitor {dialect.listed(len(selects) + 1)}"
         nobody = "CAST(NULL AS BIGINT)"
         selects.append(_TOUCHES.format(owner=nobody, source="touch", scope=scope))
     found: dict[int | str, list[Touch]] = defaultdict(list)
@@ -295,9 +295,9 @@ async def _people(
     spans: dict[int, dict[int, list[tuple[datetime, datetime | None]]]] = defaultdict(
         lambda: defaultdict(list)
     )
-    either = _THEMSELVES_OR_PARENTS.format(listed=database.listed(1))
-    enrollments = _ENROLLMENTS.format(either=database.among(either))
-    for row in await database.rows(enrollments, database.as_list(promoters)):
+    either = _THEMSELVES_OR_PARENTS.format(listed=dialect.listed(1))
+    enrollments = _ENROLLMENTS.format(either=dialect.among(either))
+    for row in await database.rows(enrollments, dialect.as_list(promoters)):
         member_id, program_id = row["member_id"], row["program_id"]
         if row["parent_id"] is not None:
             parents[member_id][program_id] = row["parent_id"]
@@ -342,4 +342,4 @@ def _at(value: Any) -> datetime:
 
 async def _about(known: Collection[int] | Collection[str], sql: str) -> list[dict[str, Any]]:
     """What the statement finds for this list."""
-    return await database.rows(sql.format(listed=database.listed(1)), database.as_list(known))
+    return await database.rows(sql.format(listed=dialect.listed(1)), dialect.as_list(known))

@@ -10,7 +10,7 @@ from content import reading, shelving
 from content.filters import Order, OrderField, TagFilter, Where
 from content.gate import ANYBODY, Reader
 from content.models import Audience, ContentStatus, Dimension
-from core import database
+from core import database, dialect
 from tests.factories import NOW
 
 EVERYBODY = frozenset(Audience)
@@ -58,7 +58,7 @@ async def plans(opened: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The plan of every statement that is run from now on, by its text, in a large library."""
     for statement in FILL:
         values = [NOW] if "{at}" in statement else []
-        await database.rows(statement.format(at=database.typed(1)), *values)
+        await database.rows(statement.format(at=dialect.typed(1)), *values)
     for statement in shelving.STATEMENTS:
         await database.execute(statement.format(which="SELECT id FROM content"))
     found: dict[str, str] = {}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core import database, outbox
+from core import database, dialect, outbox
 from core.errors import Mistake
 from members.identity import NewMember
 from members.models import LedgerEntry, LedgerTransfer, Member, Standing
@@ -216,7 +216,7 @@ async def test_touches_are_found_by_index_where_nothing_was_ever_analysed(opened
             await casebook.Casebook.load([order.id], NOW)
         [sql] = [each for each in statements if "FROM visitor JOIN touch" in each]
         explain = "EXPLAIN" if database.is_postgres() else "EXPLAIN QUERY PLAN"
-        found = await database.rows(f"{explain} {sql}", database.as_list([mei.id]))
+        found = await database.rows(f"{explain} {sql}", dialect.as_list([mei.id]))
         return "\n".join(str(row) for row in found)
 
     assert not WHOLE.search(await plan()), await plan()
