@@ -8,16 +8,15 @@ from core import database
 
 BATCH = 500  # rows in one transaction
 
-# Asked for the first one there is, every planner takes the index of the column.
-_FIRST = "SELECT {column} FROM {table} WHERE {column} IS NOT NULL ORDER BY {column} LIMIT 1"
-_OVER = "SELECT id FROM {table} WHERE {column} <= $1 ORDER BY {column} LIMIT {batch}{unlocked}"
+# Asked for the first ones, every planner takes the index of the column.
+_OVER = "SELECT id FROM {table} WHERE {column} <= $1 ORDER BY {column} LIMIT {most}"
 _FORGET = "DELETE FROM {table} WHERE id {over}"
 
 
 async def due(table: type[Model], column: str, until: datetime) -> bool:
     """Whether the instant in this column of any row is not after `until`."""
-    found = await database.firsts(_FIRST.format(table=table._meta.db_table, column=column))
-    return any(at <= until for at in map(database.instant, found) if at is not None)
+    over = _OVER.format(table=table._meta.db_table, column=column, most=1)
+    return bool(await database.firsts(over, until))
 
 
 @database.unit_of_work
@@ -29,7 +28,8 @@ async def forget(table: type[Model], column: str, until: datetime) -> bool:
     """
     await database.trust_indexes()
     name = table._meta.db_table
-    unlocked = " FOR UPDATE SKIP LOCKED" if database.is_postgres() else ""
-    over = _OVER.format(table=name, column=column, batch=BATCH, unlocked=unlocked)
+    over = _OVER.format(table=name, column=column, most=BATCH)
+    if database.is_postgres():
+        over += " FOR UPDATE SKIP LOCKED"
     forgotten = _FORGET.format(table=name, over=database.among(over))
     return await database.execute(forgotten, until) > 0
