@@ -241,6 +241,34 @@ async def test_a_replay_that_comes_a_moment_late_leaves_no_work_on_what_is_gone(
     assert await OutboxMessage.all().count() == 0
 
 
+@pytest.mark.parametrize(
+    "url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+async def test_what_is_just_being_replayed_is_left_alone_and_waited_for_by_nobody() -> None:
+    await endpoint()
+    await owed(2)
+    await WebhookDelivery.all().update(next_at=None, delivered_at=NOW, ended_at=NOW)
+    first = await WebhookDelivery.all().order_by("id").first()
+    assert first is not None
+    begun, end = asyncio.Event(), asyncio.Event()
+
+    @database.unit_of_work
+    async def replaying() -> None:
+        await WebhookDelivery.filter(id=first.id).update(next_at=OVER, ended_at=None)
+        begun.set()
+        await end.wait()
+
+    replay = asyncio.create_task(replaying())
+    await begun.wait()
+    async with asyncio.timeout(elsewhere.PATIENCE_SECONDS):
+        assert await retention.work(OVER)
+        assert not await retention.work(OVER)
+    end.set()
+    await replay
+    await work(OVER)
+    assert [each.id for each in await WebhookDelivery.all()] == [first.id]
+
+
 async def test_a_dead_letter_about_what_is_gone_is_done_when_it_is_tried_again() -> None:
     made = await endpoint()
     await owed()
