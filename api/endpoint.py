@@ -26,7 +26,7 @@ from api.errors import (
     postponed,
     refused,
 )
-from api.rates import Rates
+from api.rates import COUNTED, Rates
 from api.repeating import Answered
 from api.requests import request_id
 from api.schema import schema
@@ -96,13 +96,15 @@ class GraphQLApp:
         shared, replayed = document.shared, answered.replayed
         return _given(body, request, form, shared=shared, replayed=replayed)
 
-    async def at_once(self, body: bytes, host: str | None) -> bytes | None:
+    async def at_once(self, scope: Scope, body: bytes, host: str | None) -> bytes | None:
         """The answer to what somebody posts who is not signed in, where everybody may have it and
-        only its one statement has to be run; None where the request has to go all its way."""
+        only its one statement has to be run; None where the request has to go all its way. What is
+        counted here is not counted again on that way."""
         try:
             known = self._quick.find(asking.posted(body))
             if known is None or not known.shared or not self._rates.allows(host):
                 return None
+            scope[COUNTED] = True
             return await known.answer(gate.ANYBODY)
         except (Refusal, TooLate):  # which the general way meets again
             return None
@@ -115,7 +117,8 @@ class GraphQLApp:
         except Unauthenticated:
             self._rates.take(None, clients.address())
             raise
-        self._rates.take(viewer, clients.address())
+        if COUNTED not in request.scope:
+            self._rates.take(viewer, clients.address())
         return Context(self._settings, now, viewer, self._orders)
 
     def _text(self, asked: Asked) -> str:

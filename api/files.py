@@ -206,14 +206,26 @@ class _Folder:
         (self._path / name).write_text(markdown(row), encoding="utf-8", newline="\n")
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes a line separator of old (U+0085) as `\\N`: as it is, it would be read as a blank."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = '"' if "\x85" in data else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
 def markdown(row: Row) -> str:
     """The row as front matter and body; `read` makes the same row of it. What the row says nothing
     of is said to be empty: left out, it would stay as it is in the library that takes the row."""
     # By way of JSON, which knows nothing but plain values.
     said = json.loads(json.dumps(rows.write(row)))
     body = said.pop("body")
-    front = yaml.safe_dump(
+    front = yaml.dump(
         {name: "" if value is None else value for name, value in said.items()},
+        Dumper=_Dumper,
         allow_unicode=True,
         default_flow_style=None,
         sort_keys=False,

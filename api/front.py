@@ -90,7 +90,7 @@ class Front:
         head = self._heads.get(asking) if scope["method"] == "POST" else None
         if head is None or len(body) > caching.LARGEST_REQUEST_BYTES:
             return None
-        found = await self._graphql.at_once(body, host)
+        found = await self._graphql.at_once(scope, body, host)
         return None if found is None else _answer(head, found)
 
     def _learn(self, asking: tuple[bytes | None, ...], answer: Answer) -> None:

@@ -16,7 +16,8 @@ strawberry.enum(JobStatus, description="How far a job is.")
 
 
 @strawberry.type(
-    description="Work that takes long: ask `node` for it by its id until it is DONE or FAILED.",
+    description="Work that takes long: ask `node` for it by its id until it is DONE or FAILED. "
+    "Some weeks after it has ended there is no such job any more.",
     directives=[access.as_parent()],
 )
 class Job(Node):

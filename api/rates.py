@@ -28,6 +28,7 @@ SHARE_SECONDS = 1.0
 SHARED_PART = 20  # who has sent less than a 20th of the limit is not worth telling of
 REDIS_TIMEOUT_SECONDS = 5
 KEY = "wellspring:rates:{}"
+COUNTED = "wellspring.counted"  # in the scope of a request that was counted and may go on
 DOWN = (redis.RedisError, OSError)
 
 

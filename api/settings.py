@@ -100,6 +100,13 @@ class Settings(BaseSettings):
         description="how many requests a minute a viewer and an address may send each, up to "
         "1000000; 0 for any number",
     )
+    keep_days: int = Field(
+        default=30,
+        ge=0,
+        le=3_650,
+        description="how many days done work, deliveries of webhooks and jobs that have ended are "
+        "kept, up to 3650; 0 for ever",
+    )
     deadline_seconds: int = Field(
         default=10, ge=1, le=600, description="how long a request may read, from 1 to 600"
     )

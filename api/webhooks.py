@@ -69,7 +69,10 @@ class WebhookEndpoint(Node):
             disabled_reason=row.disabled_reason,
         )
 
-    @strawberry.field(description="What it is owed and was sent, newest first.")
+    @strawberry.field(
+        description="What it is owed and was sent, newest first; what was sent is kept for some "
+        "weeks."
+    )
     async def deliveries(
         self, first: First = 20, after: After = None
     ) -> Connection[WebhookDelivery]:
@@ -152,7 +155,8 @@ class WebhookMutation:
         return WebhookPayload(endpoint=WebhookEndpoint.of(row))
 
     @strawberry.mutation(
-        description="Sends a delivery once more, whatever became of it, under the same message id.",
+        description="Sends a delivery that is still kept once more, whatever became of it, under "
+        "the same message id.",
         extensions=[access.allow(Role.ADMIN)],
     )
     @mistakes_to(lambda errors: WebhookPayload(errors=errors))

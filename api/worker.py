@@ -25,7 +25,7 @@ from dramatiq.middleware import Middleware
 
 from api.settings import Settings
 from content import export_jobs, import_jobs, lifecycle
-from core import database, delivering, idempotency, jobs, outbox, webhooks
+from core import database, delivering, idempotency, jobs, outbox, retention, webhooks
 from core.delivering import Sender
 from members import reevaluating, reviews
 from referral import conversions, counting, crediting, looking, releasing
@@ -80,10 +80,12 @@ class HostLoop(Middleware):
 def make_broker(settings: Settings) -> Broker:
     """The broker of the settings. No retries of its own: the outbox keeps the attempts.
 
-    From then on this process sends webhooks and looks at velocity as the settings say.
+    From then on this process sends webhooks, looks at velocity and forgets what is over as the
+    settings say.
     """
     delivering.send_with(Sender(settings.signing_key(), settings.webhook_hosts))
     looking.limit(_limits(settings))
+    retention.keep(timedelta(days=settings.keep_days) if settings.keep_days else None)
     middleware: list[Middleware] = [HostLoop(asyncio.get_running_loop())]
     if settings.broker_url == "memory://":
         return StubBroker(middleware=middleware)
@@ -119,6 +121,7 @@ WORK: Mapping[str, Callable[[], Awaitable[bool]]] = {
     export_jobs.FORGETTING: lambda: export_jobs.forget(_clock()),
     webhooks.TOPIC: lambda: delivering.work(_clock),
     idempotency.TOPIC: lambda: idempotency.work(_clock()),
+    retention.TOPIC: lambda: retention.work(_clock()),
 }
 # What has no outbox rows: whether the time has come for any of it.
 DUE_BY_TIME: Mapping[str, Callable[[datetime], Awaitable[bool]]] = {
@@ -128,6 +131,7 @@ DUE_BY_TIME: Mapping[str, Callable[[datetime], Awaitable[bool]]] = {
     looking.TOPIC: lambda now: looking.is_due(),
     idempotency.TOPIC: idempotency.due,
     export_jobs.FORGETTING: export_jobs.due,
+    retention.TOPIC: retention.due,
 }
 
 

@@ -60,22 +60,22 @@ async def lines(job: Job) -> AsyncIterator[str]:
 
 async def is_kept(job: Job) -> bool:
     """Whether the rows of a job that is done are still there; those of an empty library are."""
-    return job.done == 0 or await jobs.last_place(job) > 0
+    return job.done == 0 or await JobItem.exists(job_id=job.id, place=1)  # the first that goes
 
 
 async def due(now: datetime) -> bool:
     """Whether the rows of any job were kept for long enough."""
-    return bool(await _outlived(now))
+    return await _outlived(now) is not None
 
 
 @database.unit_of_work
 async def forget(now: datetime) -> bool:
-    """Removes the rows of a job that were kept for long enough; False where there were none."""
+    """Removes rows of a job that were kept for long enough, up to 500; False where there were
+    none."""
     outlived = await _outlived(now)
-    await JobItem.filter(job_id__in=outlived).delete()
-    return bool(outlived)
+    return outlived is not None and await jobs.forget_items(outlived)
 
 
-async def _outlived(now: datetime) -> Sequence[int]:
+async def _outlived(now: datetime) -> int | None:
     found = await database.rows(_OUTLIVED, TOPIC, JobStatus.DONE.value, now - KEPT)
-    return [row["id"] for row in found]
+    return found[0]["id"] if found else None

@@ -70,7 +70,11 @@ class Sender:
 
     async def _deliver(self, claims: Sequence[Claim], clock: Callable[[], datetime]) -> None:
         try:
-            delivery = await WebhookDelivery.get(id=claims[0].subject_id).select_related("endpoint")
+            found = WebhookDelivery.get_or_none(id=claims[0].subject_id)
+            delivery = await found.select_related("endpoint")
+            if delivery is None:
+                await _end(claims, clock())
+                return
             outcome = await self._post(delivery, clock()) if delivery.endpoint.working else None
             await _note(claims, delivery.endpoint_id, outcome, clock())
         except Exception as error:
@@ -82,6 +86,13 @@ class Sender:
         secret = endpoints.secret(endpoint, self._key)
         message = Message(delivery.message_id, delivery.payload, secret)
         return await posting.post(endpoint.url, message, now, self._hosts)
+
+
+@database.unit_of_work
+async def _end(claims: Sequence[Claim], now: datetime) -> None:
+    """Leaves it at that: the delivery was given up, and is no longer kept."""
+    await outbox.settle(claims, now)
+    outbox.ring(TOPIC, claims[0].subject_id)
 
 
 @database.unit_of_work
@@ -103,7 +114,7 @@ async def _note(
 
 
 def _record(delivery: WebhookDelivery, outcome: Outcome | None, now: datetime) -> None:
-    delivery.next_at = None
+    delivery.next_at, delivery.ended_at = None, now
     if outcome is None:
         delivery.error = webhooks.OFF
         return
@@ -112,7 +123,7 @@ def _record(delivery: WebhookDelivery, outcome: Outcome | None, now: datetime) -
     if outcome.error is None:
         delivery.delivered_at = now
     elif not outcome.gone and delivery.attempts < ATTEMPTS:
-        delivery.next_at = now + PAUSES[delivery.attempts - 1]
+        delivery.next_at, delivery.ended_at = now + PAUSES[delivery.attempts - 1], None
 
 
 def _why(delivery: WebhookDelivery, outcome: Outcome) -> str:

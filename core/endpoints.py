@@ -125,12 +125,12 @@ async def delete(endpoint_id: int, actor_id: int, now: datetime) -> WebhookEndpo
 async def replay(delivery_id: int, actor_id: int, now: datetime) -> WebhookEndpoint:
     """Sends the same once more, whatever became of it, behind what the endpoint is owed already.
 
-    The message keeps its id, by which a receiver knows it. Raises `NotFound`, and `Invalid` for an
-    endpoint that is off.
+    The message keeps its id, by which a receiver knows it. Raises `NotFound`, also for one that is
+    no longer kept, and `Invalid` for an endpoint that is off.
     """
     delivery = await WebhookDelivery.get_or_none(id=delivery_id)
     if delivery is None:
-        raise NotFound("There is no such delivery.", "delivery")
+        raise _no_delivery()
     return await _replay(delivery, actor_id, now)
 
 
@@ -141,12 +141,18 @@ async def _replay(delivery: WebhookDelivery, actor_id: int, now: datetime) -> We
     if not endpoint.working:
         raise Invalid("Its endpoint is switched off: save that anew first.", "delivery")
     await outbox.drop(webhooks.TOPIC, webhooks.lane(endpoint.id), now, subject_id=delivery.id)
-    await WebhookDelivery.filter(id=delivery.id).update(
-        attempts=0, next_at=now, delivered_at=None, error=None
+    opened = await WebhookDelivery.filter(id=delivery.id).update(
+        attempts=0, next_at=now, delivered_at=None, ended_at=None, error=None
     )
+    if not opened:  # it was forgotten meanwhile
+        raise _no_delivery()
     await outbox.put(webhooks.TOPIC, [(delivery.id, webhooks.lane(endpoint.id))], now)
     await _audit("webhookReplay", endpoint, actor_id, now)
     return endpoint
+
+
+def _no_delivery() -> NotFound:
+    return NotFound("There is no such delivery.", "delivery")
 
 
 async def _found(endpoint_id: int, field: str) -> WebhookEndpoint:

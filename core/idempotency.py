@@ -6,11 +6,10 @@ from datetime import datetime, timedelta
 from tortoise import fields
 from tortoise.models import Model
 
-from core import database
+from core import database, forgetting
 
 TOPIC = "idempotency"
 KEPT = timedelta(hours=24)
-BATCH = 500
 
 
 class KeptAnswer(Model):
@@ -68,12 +67,9 @@ async def give_back(key_hash: str) -> None:
 
 async def due(now: datetime) -> bool:
     """Whether any key has outlived its 24 hours."""
-    return await KeptAnswer.filter(expires_at__lte=now).exists()
+    return await forgetting.due(KeptAnswer, "expires_at", now)
 
 
-@database.unit_of_work
 async def work(now: datetime) -> bool:
     """Forgets keys that have outlived their 24 hours; False where there were none."""
-    oldest = KeptAnswer.filter(expires_at__lte=now).order_by("id").limit(BATCH)
-    ids = await oldest.select_for_update(skip_locked=True).values_list("id", flat=True)
-    return bool(ids) and await KeptAnswer.filter(id__in=ids).delete() > 0
+    return await forgetting.forget(KeptAnswer, "expires_at", now)

@@ -13,9 +13,22 @@ from tortoise.models import Model
 from core import database, outbox
 
 SHOWN_PROBLEMS = 100
+ITEMS_AT_ONCE = 500  # forgotten in one transaction
 _GIVEN_UP = """
 SELECT job.id FROM outbox JOIN job ON job.kind = outbox.topic AND job.id = outbox.subject_id
 WHERE outbox.dead_at IS NOT NULL AND job.ended_at IS NULL ORDER BY job.id
+"""
+# Not one whose work is open or a dead letter: it may go on still.
+_OUTLIVED = """
+SELECT id FROM job WHERE ended_at <= $1
+AND NOT EXISTS (
+    SELECT 1 FROM outbox WHERE topic = job.kind AND subject_id = job.id
+    AND done_at IS NULL AND dead_at IS NULL
+)
+AND NOT EXISTS (
+    SELECT 1 FROM outbox WHERE topic = job.kind AND subject_id = job.id AND dead_at IS NOT NULL
+)
+ORDER BY ended_at LIMIT 1
 """
 
 
@@ -172,3 +185,36 @@ async def _fail_given_up(now: datetime) -> None:
         job.problems = [why, *job.problems][:SHOWN_PROBLEMS]
         job.ended_at = now
         await job.save()
+
+
+@database.snapshot
+async def outlived(until: datetime) -> int | None:
+    """The id of a job that ended by then and cannot go on any more, if any."""
+    return await _outlived(until)
+
+
+async def _outlived(until: datetime) -> int | None:
+    await database.trust_indexes()
+    found = await database.rows(_OUTLIVED, until)
+    return found[0]["id"] if found else None
+
+
+@database.unit_of_work
+async def forget(until: datetime) -> bool:
+    """Removes such a job, or up to 500 of the items that it has left; False where there was
+    none."""
+    await database.lock("jobs")
+    job_id = await _outlived(until)
+    if job_id is None:
+        return False
+    if not await forget_items(job_id):
+        await Job.filter(id=job_id).delete()
+    return True
+
+
+async def forget_items(job_id: int) -> bool:
+    """Removes the first 500 of a job's items, in their order; False where there were none. Belongs
+    into a unit of work."""
+    first = JobItem.filter(job_id=job_id).order_by("place").limit(ITEMS_AT_ONCE)
+    ids = await first.values_list("id", flat=True)
+    return bool(ids) and await JobItem.filter(id__in=ids).delete() > 0

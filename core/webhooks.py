@@ -56,6 +56,7 @@ class WebhookDelivery(Model):
     attempts = fields.SmallIntField(default=0)  # that came to an end
     next_at = fields.DatetimeField(null=True)
     delivered_at = fields.DatetimeField(null=True)
+    ended_at = fields.DatetimeField(null=True)  # delivered or given up; null while it is open
     error = fields.CharField(max_length=posting.ERROR_CHARACTERS, null=True)  # of the last attempt
 
     class Meta:
@@ -151,4 +152,4 @@ async def withdraw(endpoint_id: int, now: datetime) -> None:
     """Gives up what the endpoint is owed; belongs into a unit of work that holds its lock."""
     await outbox.drop(TOPIC, lane(endpoint_id), now)
     open_ones = WebhookDelivery.filter(endpoint_id=endpoint_id, next_at__isnull=False)
-    await open_ones.update(next_at=None, error=OFF)
+    await open_ones.update(next_at=None, ended_at=now, error=OFF)

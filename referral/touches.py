@@ -5,9 +5,8 @@ import hashlib
 import secrets
 from datetime import datetime
 
-from core import database
 from core.errors import Invalid
-from referral.models import Link, Touch, Visitor
+from referral.models import Touch, Visitor
 
 VISITOR_CHARACTERS = range(8, 65)
 
@@ -22,14 +21,6 @@ def check_visitor(visitor: str) -> str:
     if len(visitor) not in VISITOR_CHARACTERS or not all("!" <= each <= "~" for each in visitor):
         raise Invalid("A visitor id has 8 to 64 printable characters.", "visitorId")
     return visitor
-
-
-@database.unit_of_work
-async def record(
-    link: Link, visitor: str, touched_at: datetime, *, bot_reason: str | None = None
-) -> None:
-    """Writes one click; committed when this returns."""
-    await Touch.create(link=link, visitor=visitor, touched_at=touched_at, bot_reason=bot_reason)
 
 
 def visitor_lock(visitor: str) -> str:

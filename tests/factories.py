@@ -16,6 +16,7 @@ from core import codes
 from members import grants, identity, publishing
 from members.models import DowngradePolicy, Member, Role, TierApplication
 from referral import links, programs
+from referral.clicks import Click, Clicks
 from referral.models import Link, Program
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -57,6 +58,13 @@ async def link(owner: Member, of: Program, code: str | None = None) -> Link:
         now=NOW,
         code=code or codes.new(),
     )
+
+
+async def click(
+    link: Link, visitor: str, touched_at: datetime, *, bot_reason: str | None = None
+) -> None:
+    """A click on the link, as the redirect writes it."""
+    await Clicks().record(Click(link.id, visitor, touched_at, bot_reason))
 
 
 async def tag(

@@ -226,12 +226,12 @@ def test_a_token_for_nobody_is_refused(sqlite_url: str) -> None:
 
 
 async def _one_credited_order(url: str) -> None:
-    from referral import conversions, crediting, registrations, touches
+    from referral import conversions, crediting, registrations
 
     async with database.opened(url):
         stage = await factories.stage()
         now = datetime.now(UTC)
-        await touches.record(stage.link, "visitor-1", now)
+        await factories.click(stage.link, "visitor-1", now)
         new = identity.NewMember("Mei")
         entered = await registrations.register(new, "visitor-1", now)
         order = conversions.NewOrder("shop", "A-1", 5_000, member_id=entered.member.id)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx
 
 from api import importing
 from api.nodes import to_id
+from core import retention
 from core.jobs import Job, JobItem
 from members.models import Role
 from tests import factories
@@ -78,3 +80,18 @@ async def test_what_is_no_export_or_not_done_or_gone_is_refused(live: Api) -> No
     assert (await fetched(live, editor, job["url"])).status_code == 410
     await Job.filter(id=row.id).update(kind="contents_import")
     assert (await fetched(live, editor, job["url"])).status_code == 404
+
+
+async def test_an_editor_who_asks_for_a_job_that_is_no_longer_kept_finds_nothing(
+    live: Api,
+) -> None:
+    editor = (await factories.person("xia", Role.EDITOR)).token
+    await factories.piece("tea")
+    job = await exported(live, editor)
+    while await retention.work(datetime.now(UTC) + timedelta(days=30)):
+        pass
+    assert await Job.all().count() == await JobItem.all().count() == 0
+    assert await live.ask(JOB, editor, id=job["id"]) is None
+    assert (await fetched(live, editor, job["url"])).status_code == 404
+    shop = (await factories.person("shop", Role.SERVICE)).token
+    assert await live.refused(JOB, shop, id=job["id"]) == "FORBIDDEN"

@@ -7,6 +7,7 @@ import pytest
 
 from api.endpoint import GraphQLApp
 from api.front import Front
+from api.rates import Rates
 from api.requests import BodyLimit
 from api.settings import Settings
 from core import database
@@ -105,3 +106,29 @@ async def test_a_page_that_was_asked_for_from_elsewhere_goes_no_further(sqlite_u
         for first in (2, 2):
             await client.post("/graphql", json={"query": PAGE, "variables": {"first": first}})
         assert len(passed_on) == 3  # another page, which is kept then
+
+
+async def test_a_page_that_the_short_way_gives_up_counts_once_against_the_limit(
+    sqlite_url: str,
+) -> None:
+    settings = Settings(database_url=sqlite_url, secret=SECRET)
+    rates = Rates(6, lambda: 0.0)
+    graphql = GraphQLApp(settings, rates)
+    transport = httpx.ASGITransport(BodyLimit(Front(graphql, graphql, settings, rates)))
+    async with (
+        database.opened(sqlite_url),
+        httpx.AsyncClient(transport=transport, base_url="http://x") as client,
+    ):
+        await factories.piece("tea")
+
+        async def asked(after: str | None) -> httpx.Response:
+            body = {"query": PAGE, "variables": {"after": after}}
+            return await client.post("/graphql", json=body)
+
+        first = await asked(None)
+        end = first.json()["data"]["contents"]["pageInfo"]["endCursor"]
+        answers = [await asked(after) for after in (end, "x", "y", end, "z", "x", end)]
+    assert [each.status_code for each in answers] == [200] * 5 + [429] * 2
+    errors = [error for each in answers for error in each.json().get("errors", [])]
+    codes = [error["extensions"]["code"] for error in errors]
+    assert codes == ["BAD_USER_INPUT"] * 3 + ["RATE_LIMITED"] * 2

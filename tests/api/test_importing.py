@@ -219,6 +219,7 @@ def written(rows: Iterable[Row], path: Path) -> list[str]:
 @example(title="---", summary="a\n---\nb", body="---\n\n---\nx")
 @example(title="~", summary="'\"#: {}[]\\,&*", body="a \t\n  b\x85c\u2028d\ufeff")
 @example(title="yes", summary=" ", body="")
+@example(title="a\x85b", summary="0\x850", body="")
 def test_whatever_a_content_says_comes_back_from_markdown(
     title: str, summary: str, body: str
 ) -> None:

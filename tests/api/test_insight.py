@@ -14,7 +14,7 @@ from api.nodes import to_id
 from core import database
 from core.outbox import LeaseLost
 from members.models import Member, Role
-from referral import counting, crediting, invitations, touches
+from referral import counting, crediting, invitations
 from referral.insight import Span
 from referral.models import Link
 from tests import factories
@@ -65,7 +65,7 @@ async def played() -> Stage:
     await factories.link((await factories.person("wu", Role.KOC)).member, stage.program)
     await invitations.enroll(stage.program.id, stage.promoter.member, NOW)
     mei = await scene.customer(stage.link, ago=HOUR)
-    await touches.record(stage.link, "crawler-1", NOW, bot_reason="crawler")
+    await factories.click(stage.link, "crawler-1", NOW, bot_reason="crawler")
     shop = scene.shop(stage)
     await shop.order("A-1", 10_000, mei)
     await shop.refund("R-1", 1_000, of="A-1")
@@ -162,7 +162,7 @@ async def test_links_of_a_page_are_read_at_once(live: Api) -> None:
 async def test_the_leaderboard_ranks_who_brought_something(live: Api) -> None:
     stage = await played()
     wu = await Member.get(display_name="wu")
-    await touches.record(await Link.get(owner_id=wu.id), "visitor-9", NOW)
+    await factories.click(await Link.get(owner_id=wu.id), "visitor-9", NOW)
     await count()
     board = await live.ask(BOARD, stage.promoter.token, program="friends")
     assert [(each["rank"], each["promoter"]["displayName"], each["clicks"]) for each in board] == [
@@ -205,7 +205,7 @@ async def test_the_funnel_goes_by_channel_and_content(live: Api) -> None:
     shared = await factories.link(stage.promoter.member, stage.program)
     await Link.filter(id=shared.id).update(channel="wechat", content_id=tea)
     for minute in (0, 10, 31):
-        await touches.record(shared, "visitor-1", NOW + timedelta(minutes=minute))
+        await factories.click(shared, "visitor-1", NOW + timedelta(minutes=minute))
     await count()
     staff = await factories.person("ops", Role.OPERATOR)
     rows = await live.ask(FUNNEL, staff.token, program="friends")

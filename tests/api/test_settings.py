@@ -48,6 +48,8 @@ ACCEPTED = [
     ("HOST", "0.0.0.0", "0.0.0.0"),  # noqa: S104 - a value to be read
     ("PORT", "1", 1),
     ("PORT", "65535", 65535),
+    ("KEEP_DAYS", "0", 0),
+    ("KEEP_DAYS", "3650", 3650),
     ("PUBLIC_URL", "https://go.example.com", "https://go.example.com"),
     ("PUBLIC_URL", "https://go.example.com/", "https://go.example.com"),
     ("PUBLIC_URL", "http://10.0.0.1:8080", "http://10.0.0.1:8080"),
@@ -75,6 +77,9 @@ REFUSED = [
     ("BROKER_URL", "memory"),
     ("BROKER_URL", "amqp://127.0.0.1"),
     ("BROKER_URL", "redis://"),
+    ("KEEP_DAYS", "-1"),
+    ("KEEP_DAYS", "3651"),
+    ("KEEP_DAYS", "0.5"),
     ("PORT", "0"),
     ("PORT", "65536"),
     ("PORT", "http"),

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from api import worker
 from api.settings import Settings
-from core import database, jobs, outbox
+from core import database, forgetting, jobs, outbox, retention
 from core.jobs import Job, JobStatus
 from members import publishing, reevaluating, reviews
 from members.models import Standing
@@ -131,6 +131,50 @@ async def test_what_became_due_meanwhile_is_released_when_a_worker_starts(
 
     async with serving(Settings(database_url=sqlite_url, port=free_port(), secret=SECRET)):
         await elsewhere.until(released)
+
+
+async def test_the_sweeper_rings_for_what_was_kept_for_as_long_as_the_settings_say(
+    sqlite_url: str,
+) -> None:
+    rung: list[str] = []
+
+    class Bell:
+        def ring(self, topic: str, outbox_id: int) -> None:
+            rung.append(topic)
+
+    async with database.opened(sqlite_url):
+        now = datetime.now(UTC)
+        await outbox.OutboxMessage.create(
+            topic="tea", subject_id=1, lane="a", available_at=now, done_at=now
+        )
+        for keep_days, moment in (
+            (0, now + timedelta(days=3_650)),
+            (2, now + timedelta(days=2) - timedelta(microseconds=1)),
+            (2, now + timedelta(days=2)),
+        ):
+            assert rung == []
+            worker.make_broker(Settings(secret=SECRET, keep_days=keep_days))
+            await worker._sweep_once(Bell(), moment)  # type: ignore[arg-type]
+    assert rung == [retention.TOPIC]
+
+
+async def test_what_was_kept_for_long_enough_goes_batch_after_batch_when_a_worker_starts(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgetting, "BATCH", 2)
+    now = datetime.now(UTC)
+    async with database.opened(sqlite_url):
+        for days in (29, 31, 32, 33):
+            at = now - timedelta(days=days)
+            await outbox.OutboxMessage.create(
+                topic="tea", subject_id=1, lane="a", available_at=at, done_at=at
+            )
+
+    async def gone() -> bool:
+        return await outbox.OutboxMessage.all().count() == 1
+
+    async with serving(Settings(database_url=sqlite_url, port=free_port(), secret=SECRET)):
+        await elsewhere.until(gone)
 
 
 async def test_the_sweeper_rings_for_what_is_overdue(

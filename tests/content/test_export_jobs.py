@@ -9,7 +9,7 @@ import pytest
 
 from content import export_jobs, exporting, library, rows
 from content.models import ContentStatus
-from core import outbox
+from core import jobs, outbox
 from core.jobs import Job, JobItem, JobStatus
 from tests import factories
 from tests.factories import NOW
@@ -85,6 +85,21 @@ async def test_what_was_made_is_kept_for_a_day_and_no_longer(editor_id: int) -> 
     assert not await export_jobs.due(NOW + export_jobs.KEPT)
     assert await JobItem.all().count() == 0
     assert (await Job.get(id=open_still.id)).status is JobStatus.QUEUED
+
+
+async def test_a_file_that_is_removed_in_portions_is_gone_with_the_first(
+    editor_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "ITEMS_AT_ONCE", 4)
+    job = await done(await export_jobs.start(editor_id, NOW))
+    over = NOW + export_jobs.KEPT
+    assert await export_jobs.forget(over)
+    assert len(await made(job)) == 2
+    assert not await export_jobs.is_kept(job)
+    assert await export_jobs.due(over)
+    assert await export_jobs.forget(over)
+    assert not await export_jobs.forget(over)
+    assert await made(job) == []
 
 
 async def test_a_library_that_grows_meanwhile_is_counted_as_it_is(editor_id: int) -> None:

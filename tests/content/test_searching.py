@@ -18,7 +18,7 @@ from content.gate import ANYBODY, Reader
 from content.models import Audience, ContentStatus, Dimension, TextField, VersionText
 from core import database, paging, pairs
 from tests import factories
-from tests.conftest import POSTGRES
+from tests.conftest import POSTGRES, require
 from tests.core import elsewhere
 from tests.factories import NOW
 
@@ -334,7 +334,7 @@ async def before(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     name = f"wellspring_before_{uuid.uuid4().hex[:12]}"
     url = f"sqlite://{tmp_path / 'before.db'}"
     if request.param == "postgres":
-        request.getfixturevalue("postgres_template")
+        require("postgres")
         url = f"{POSTGRES}/{name}"
         await elsewhere.ask(f"{POSTGRES}/postgres", f"CREATE DATABASE {name}")
     async with database.opened(url):

@@ -48,6 +48,8 @@ class World:
         while self.sender._running:
             await self.sender.finish()
             await self.begin()
+        for each in await WebhookDelivery.all():
+            assert (each.ended_at is None) == (each.next_at is not None), "open or ended"
 
     async def wait(self, time: timedelta) -> None:
         self.now += time

@@ -306,7 +306,7 @@ class Machine(RuleBasedStateMachine):
         if by is not None:
             visitor, promoter = touches.new_visitor(), self.promoter(by)
             at = NOW - 24 * HOUR
-            self.run(touches.record(self.links[promoter], visitor, at))
+            self.run(factories.click(self.links[promoter], visitor, at))
             clicks = [(at, promoter)]
         new = NewMember(f"m{next(self.numbers)}")
         if ref is None:

@@ -18,7 +18,7 @@ from members.directory import Wanted
 from members.identity import NewMember
 from members.models import Member, MemberRole, Role, Standing, Tier
 from tests import factories
-from tests.conftest import POSTGRES
+from tests.conftest import POSTGRES, require
 from tests.core import elsewhere
 
 PEOPLE = {
@@ -298,7 +298,7 @@ async def before(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     name = f"wellspring_before_{uuid.uuid4().hex[:12]}"
     url = f"sqlite://{tmp_path / 'before.db'}"
     if request.param == "postgres":
-        request.getfixturevalue("postgres_template")
+        require("postgres")
         url = f"{POSTGRES}/{name}"
         await elsewhere.ask(f"{POSTGRES}/postgres", f"CREATE DATABASE {name}")
     async with database.opened(url):

@@ -17,6 +17,7 @@ from referral.models import (
     Link,
     TouchVerdict,
 )
+from tests import factories
 from tests.factories import NOW, Stage
 
 DAY = timedelta(days=1)
@@ -85,7 +86,7 @@ async def customer(
     visitor = None
     if link is not None:
         visitor = touches.new_visitor()
-        await touches.record(link, visitor, NOW - ago)
+        await factories.click(link, visitor, NOW - ago)
     return (await registrations.register(NewMember(name, email), visitor, NOW)).member
 
 

@@ -306,7 +306,7 @@ async def play(
     promoter = (await registrations.register(registrations.NewMember("Lin"), None, NOW)).member
     link = await factories.link(promoter, stage.program)
     visitor = touches.new_visitor()
-    await touches.record(link, visitor, NOW - scene.DAY)
+    await factories.click(link, visitor, NOW - scene.DAY)
     ref = "c-1"
     mei = None
     if how == "by an order":

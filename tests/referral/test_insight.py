@@ -13,7 +13,7 @@ import pytest
 
 from core import database
 from members.models import Asset, Role
-from referral import counting, insight, reconciliation, recounting, touches
+from referral import counting, insight, reconciliation, recounting
 from referral.errors import ExceedsOrder
 from referral.insight import Span, figures, of_links, of_program, of_promoter
 from referral.models import (
@@ -42,7 +42,7 @@ async def count() -> None:
 
 
 async def click(link: Link, visitor: str, at: datetime, bot: str | None = None) -> None:
-    await touches.record(link, visitor, at, bot_reason=bot)
+    await factories.click(link, visitor, at, bot_reason=bot)
 
 
 async def of_link(link: Link, since: datetime | None = None, until: datetime | None = None) -> dict:

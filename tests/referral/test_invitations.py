@@ -117,7 +117,7 @@ async def test_an_account_made_before_the_touch_is_nobody_s_invitee(opened: str)
     """A service brings an account of last year; the click was yesterday's."""
     stage = await factories.stage()
     visitor = touches.new_visitor()
-    await touches.record(stage.link, visitor, NOW - DAY)
+    await factories.click(stage.link, visitor, NOW - DAY)
     new = NewMember("Mei", registered_at=NOW - 365 * DAY)
     entered = await registrations.ensure("shop", "c-1", new, visitor, NOW)
     found = await registration(entered.member)
@@ -135,7 +135,7 @@ async def test_an_account_of_last_year_counts_at_its_own_date(opened: str) -> No
     )
     last_year = NOW - 90 * DAY
     visitor = touches.new_visitor()
-    await touches.record(stage.link, visitor, last_year)
+    await factories.click(stage.link, visitor, last_year)
     new = NewMember("Mei", registered_at=last_year)
     await registrations.ensure("shop", "c-1", new, visitor, NOW)
     assert await counts(stage.promoter.member) == (1, 0, 0)
@@ -162,7 +162,7 @@ async def test_an_invitee_of_two_programs_counts_once_for_each_inviter(opened: s
     ]
     visitor = touches.new_visitor()
     for link in links:
-        await touches.record(link, visitor, NOW - DAY)
+        await factories.click(link, visitor, NOW - DAY)
     mei = (await registrations.register(NewMember("Mei"), visitor, NOW)).member
     assert await Attribution.filter(conversion=await registration(mei)).count() == 3
     assert await counts(stage.promoter.member) == await counts(lan.member) == (1, 0, 0)
@@ -328,7 +328,7 @@ async def test_a_customer_who_registers_while_a_worker_has_its_order_waits_for_n
         await shop.refund("R-1", 5, of="A-1")
         await shop.order("A-2", 700, mei)
         visitor = touches.new_visitor()
-        await touches.record(stage.link, visitor, NOW - DAY)
+        await factories.click(stage.link, visitor, NOW - DAY)
         holding, wanted = asyncio.Event(), asyncio.Event()
         link_customer, lock = customers.link, Standings.load.__func__
 

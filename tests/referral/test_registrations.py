@@ -23,7 +23,7 @@ from members.models import (
     WechatIdentity,
 )
 from members.wechat import Person
-from referral import registrations, touches
+from referral import registrations
 from referral.errors import CodeUnknown
 from referral.models import Conversion, ConversionStatus, ConversionType, Touch, Visitor
 from referral.registrations import WECHAT_NAME, Entered
@@ -60,7 +60,7 @@ async def invited_by(member: Member) -> set[int]:
 
 async def test_registering_with_a_visitor_joins_its_touches_and_signs_in(opened: str) -> None:
     stage = await factories.stage()
-    await touches.record(stage.link, "visitor-1", NOW)
+    await factories.click(stage.link, "visitor-1", NOW)
 
     entered = await registrations.register(NewMember("Mei"), "visitor-1", NOW)
 
@@ -79,7 +79,7 @@ async def test_registering_without_a_visitor_gives_none(embedded: str) -> None:
 
 async def test_registering_with_somebody_else_s_visitor_gives_a_fresh_one(embedded: str) -> None:
     stage = await factories.stage()
-    await touches.record(stage.link, "visitor-1", NOW)
+    await factories.click(stage.link, "visitor-1", NOW)
     await registrations.register(NewMember("Mei"), "visitor-1", NOW)
     second = await registrations.register(NewMember("Lan"), "visitor-1", NOW)
     assert second.visitor != "visitor-1"
@@ -129,7 +129,7 @@ async def test_ensure_refuses_names_that_cannot_be_kept(embedded: str) -> None:
 async def test_ensure_has_the_orders_decided_that_waited_for_the_customer(opened: str) -> None:
     stage = await factories.stage()
     shop = scene.shop(stage)
-    await touches.record(stage.link, "visitor-1", NOW - scene.DAY)
+    await factories.click(stage.link, "visitor-1", NOW - scene.DAY)
     await shop.order("A-1", 300_000, ref="c-1")
     await shop.order("A-2", 100, ref="c-2")
     await scene.settle()
@@ -194,7 +194,7 @@ async def test_a_typed_code_is_a_touch_of_the_visitor_that_was_joined(
 @pytest.mark.parametrize("come", WAYS)
 async def test_a_click_brings_the_registration_too(opened: str, come: Coming) -> None:
     stage = await factories.stage()
-    await touches.record(stage.link, "visitor-1", NOW)
+    await factories.click(stage.link, "visitor-1", NOW)
     entered = await come(None, "visitor-1")
     assert await invited_by(entered.member) == {stage.promoter.member.id}
     [conversion] = await Conversion.filter(type=ConversionType.REGISTRATION)
@@ -215,7 +215,7 @@ async def test_a_registration_with_an_unknown_code_is_refused_and_leaves_nothing
 
 async def test_who_is_there_already_is_not_attributed_again(opened: str) -> None:
     stage = await factories.stage()
-    await touches.record(stage.link, "visitor-1", NOW)
+    await factories.click(stage.link, "visitor-1", NOW)
     for come in (by_a_shop, by_wechat):
         first = await come(None, None)
         again = await come(stage.link.code, "visitor-1")
@@ -228,7 +228,7 @@ async def test_who_is_there_already_is_not_attributed_again(opened: str) -> None
 
 async def test_an_account_of_earlier_is_attributed_as_of_then(opened: str) -> None:
     stage = await factories.stage()
-    await touches.record(stage.link, "visitor-1", NOW - scene.DAY)
+    await factories.click(stage.link, "visitor-1", NOW - scene.DAY)
     new = NewMember("Mei", registered_at=EARLIER)
     entered = await registrations.register(new, "visitor-1", NOW, code=stage.link.code)
     [conversion] = await Conversion.filter(type=ConversionType.REGISTRATION)
@@ -273,7 +273,7 @@ async def test_an_address_that_is_taken_keeps_its_password(opened: str) -> None:
 
 async def test_signing_in_with_a_visitor_joins_its_touches(opened: str) -> None:
     stage = await factories.stage()
-    await touches.record(stage.link, "visitor-1", NOW)
+    await factories.click(stage.link, "visitor-1", NOW)
     joined = await join()
     entered = await sign_in(visitor="visitor-1")
     assert entered.visitor == "visitor-1"

@@ -18,7 +18,7 @@ async def stage() -> tuple[factories.Stage, Shop]:
 async def join(promoter_id: int, link: scene.Link) -> None:
     """The promoter has clicked the own link."""
     visitor = scene.touches.new_visitor()
-    await scene.touches.record(link, visitor, NOW - scene.DAY)
+    await factories.click(link, visitor, NOW - scene.DAY)
     await Visitor.create(id=visitor, member_id=promoter_id, joined_at=NOW)
 
 

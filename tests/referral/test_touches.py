@@ -51,8 +51,8 @@ def test_a_new_visitor_id_is_one_and_nobody_else_s() -> None:
 
 async def test_a_click_is_kept_with_its_link_visitor_time_and_class(opened: str) -> None:
     link = (await factories.stage()).link
-    await touches.record(link, "visitor-1", NOW - MINUTE)
-    await touches.record(link, "visitor-1", NOW, bot_reason="a crawler")
+    await factories.click(link, "visitor-1", NOW - MINUTE)
+    await factories.click(link, "visitor-1", NOW, bot_reason="a crawler")
     assert [
         (row.link_id, row.visitor, row.touched_at, row.bot_reason)
         for row in await Touch.all().order_by("id")
@@ -66,11 +66,11 @@ async def test_a_click_is_kept_with_its_link_visitor_time_and_class(opened: str)
 async def test_joining_takes_earlier_and_later_touches_along(opened: str) -> None:
     stage = await factories.stage()
     mei = (await factories.person("mei")).member
-    await touches.record(stage.link, "visitor-1", NOW - MINUTE)
+    await factories.click(stage.link, "visitor-1", NOW - MINUTE)
     assert await seen(mei) == []
 
     assert await join("visitor-1", mei) == "visitor-1"
-    await touches.record(stage.link, "visitor-1", NOW)
+    await factories.click(stage.link, "visitor-1", NOW)
 
     assert await seen(mei) == [("visitor-1", timedelta(0)), ("visitor-1", MINUTE)]
 
@@ -78,7 +78,7 @@ async def test_joining_takes_earlier_and_later_touches_along(opened: str) -> Non
 async def test_joining_again_changes_nothing(embedded: str) -> None:
     link = (await factories.stage()).link
     mei = (await factories.person("mei")).member
-    await touches.record(link, "visitor-1", NOW)
+    await factories.click(link, "visitor-1", NOW)
     assert [await join("visitor-1", mei) for _ in range(3)] == ["visitor-1"] * 3
     assert await Visitor.all().count() == await Touch.all().count() == 1
 
@@ -89,9 +89,9 @@ async def test_a_second_member_gets_a_fresh_visitor_with_the_newest_touch_of_a_p
     stage = await factories.stage()
     other = await factories.link(stage.promoter.member, stage.program)
     mei, lan = [(await factories.person(name)).member for name in ("mei", "lan")]
-    await touches.record(stage.link, "visitor-1", NOW - 3 * MINUTE)
-    await touches.record(other, "visitor-1", NOW - 2 * MINUTE)
-    await touches.record(stage.link, "visitor-1", NOW - MINUTE, bot_reason="a crawler")
+    await factories.click(stage.link, "visitor-1", NOW - 3 * MINUTE)
+    await factories.click(other, "visitor-1", NOW - 2 * MINUTE)
+    await factories.click(stage.link, "visitor-1", NOW - MINUTE, bot_reason="a crawler")
     await join("visitor-1", mei)
 
     fresh = await join("visitor-1", lan)
@@ -110,8 +110,8 @@ async def test_of_two_touches_at_one_instant_the_later_id_is_copied(embedded: st
     stage = await factories.stage()
     other = await factories.link(stage.promoter.member, stage.program)
     mei, lan = [(await factories.person(name)).member for name in ("mei", "lan")]
-    await touches.record(stage.link, "visitor-1", NOW)
-    await touches.record(other, "visitor-1", NOW)
+    await factories.click(stage.link, "visitor-1", NOW)
+    await factories.click(other, "visitor-1", NOW)
     await join("visitor-1", mei)
     fresh = await join("visitor-1", lan)
     assert (await Touch.get(visitor=fresh)).link_id == other.id
@@ -120,7 +120,7 @@ async def test_of_two_touches_at_one_instant_the_later_id_is_copied(embedded: st
 async def test_where_only_bots_clicked_there_is_nothing_to_copy(embedded: str) -> None:
     link = (await factories.stage()).link
     mei, lan = [(await factories.person(name)).member for name in ("mei", "lan")]
-    await touches.record(link, "visitor-1", NOW, bot_reason="a crawler")
+    await factories.click(link, "visitor-1", NOW, bot_reason="a crawler")
     await join("visitor-1", mei)
     fresh = await join("visitor-1", lan)
     assert (await Visitor.get(id=fresh)).member_id == lan.id
@@ -130,7 +130,7 @@ async def test_where_only_bots_clicked_there_is_nothing_to_copy(embedded: str) -
 async def test_members_who_join_one_visitor_at_once_each_have_their_own(opened: str) -> None:
     link = (await factories.stage()).link
     members = [(await factories.person(f"m{number}")).member for number in range(6)]
-    await touches.record(link, "visitor-1", NOW)
+    await factories.click(link, "visitor-1", NOW)
 
     visitors = await asyncio.gather(*(join("visitor-1", each) for each in members))
 
@@ -175,7 +175,7 @@ async def test_a_report_with_somebody_else_s_visitor_is_kept_under_a_fresh_one(
 
 async def test_no_touch_is_ever_deleted(opened: str) -> None:
     stage = await factories.stage()
-    await touches.record(stage.link, touches.new_visitor(), NOW)
+    await factories.click(stage.link, touches.new_visitor(), NOW)
     with pytest.raises(IntegrityError):
         await Touch.all().delete()
     assert await Touch.all().count() == 1
@@ -186,7 +186,7 @@ async def test_what_decides_is_in_the_index_of_a_visitor_s_touches(opened: str) 
     stage = await factories.stage()
     visitor = touches.new_visitor()
     for day in range(3):
-        await touches.record(stage.link, visitor, NOW + timedelta(days=day))
+        await factories.click(stage.link, visitor, NOW + timedelta(days=day))
     explain = "EXPLAIN" if database.is_postgres() else "EXPLAIN QUERY PLAN"
     columns = "id, link_id, visitor, touched_at, bot_reason"
 
