@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tortoise.exceptions import IntegrityError
 
-from content import drafts, lifecycle, shelving, slugs, workflow
+from content import drafts, lifecycle, locales, shelving, slugs, workflow
 from content.drafts import Draft, Given
 from content.errors import SlugTaken, VersionNotFound
 from content.models import Content, ContentKind, ContentStatus, ContentVersion
@@ -73,10 +73,10 @@ async def _begin(new: NewContent, draft: Draft, actor_id: int, now: datetime) ->
 
 
 def locale_of(value: str) -> str:
-    """The language tag, to be stored; raises `Invalid` with the field."""
+    """The language tag in its usual case, to be stored; raises `Invalid` with the field."""
     if len(value) > LOCALE_CHARACTERS or not _LOCALE.fullmatch(value):
         raise Invalid("A locale is a language tag such as zh-CN.", "locale")
-    return value
+    return locales.fold(value)
 
 
 async def _take(content: Content, slug: str) -> None:
