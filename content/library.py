@@ -117,12 +117,14 @@ async def restore(
 ) -> None:
     """Saves what an old version says, with its tags, as the newest version.
 
-    Raises `ContentNotFound`, `VersionNotFound`, `StaleVersion` or `InvalidTransition`.
+    Raises `ContentNotFound`, `VersionNotFound`, `StaleVersion`, `InvalidTransition`, or
+    `TierNotFound` where it was for a tier that is no more.
     """
     content = await lifecycle.held(content_id)
     lifecycle.fresh(content, expected_version)
     old = await find_version(content_id, version, "version")
     draft = await drafts.load(old)
+    await drafts.check_gate(draft, "version")
     await save(content, draft, "contentRestoreVersion", actor_id, now, restored=version)
 
 
