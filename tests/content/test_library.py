@@ -262,3 +262,26 @@ async def test_a_diff_names_what_changed_and_nothing_else(opened: str) -> None:
     assert await history.diff(tea, 2, 2) == ""
     with pytest.raises(VersionNotFound):
         await history.diff(tea, 1, 3)
+
+
+async def test_a_diff_names_media_by_their_addresses(embedded: str) -> None:
+    editor = await ed()
+    urls = ["/assets/a.jpg", "https://v.example/b.mp4"]
+    one, two = [(await Media.create(url=url, mime="video/mp4")).id for url in urls]
+    tea = await factories.piece("tea", media=[one])
+    await library.update(tea, 1, {"media": [two, one]}, editor, NOW)
+    lines = (await history.diff(tea, 1, 2)).splitlines()
+    changed = [line for line in lines[2:] if line[0] in "+-"]
+    assert changed == ["-media: /assets/a.jpg", "+media: https://v.example/b.mp4, /assets/a.jpg"]
+
+
+async def test_a_diff_of_too_many_lines_is_refused(embedded: str) -> None:
+    editor = await ed()
+    head = 9  # lines above the body
+    body = "\n".join("x" * (history.MOST_LINES - head))
+    tea = await factories.piece("tea", body=body)
+    await library.update(tea, 1, {"body": f"{body}\nx"}, editor, NOW)
+    assert await history.diff(tea, 1, 1) == ""
+    with pytest.raises(LimitExceeded) as raised:
+        await history.diff(tea, 1, 2)
+    assert list(raised.value.field) == ["to"]
