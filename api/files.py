@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import shutil
 import sys
@@ -226,12 +227,27 @@ def _stem(path: Path) -> str:
 @contextmanager
 def written(path: Path) -> Iterator[Give]:
     """Takes rows into a file of JSONL, which takes the place of `path` once it is whole; only its
-    owner may read it."""
-    part = path.with_name(f"{path.name}.part")
-    part.touch(mode=0o600)
-    with part.open("w", encoding="utf-8", newline="\n") as file:
-        yield lambda row: _write_line(row, file)
-    part.replace(path)
+    owner may read it. Raises `Invalid` where nothing can be written."""
+    with _placed(path):
+        descriptor, name = tempfile.mkstemp(".part", f"{path.name}.", path.parent)
+        os.close(descriptor)
+    part = Path(name)
+    try:
+        with part.open("w", encoding="utf-8", newline="\n") as file:
+            yield lambda row: _write_line(row, file)
+        with _placed(path):
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _placed(path: Path) -> Iterator[None]:
+    """Says what is wrong with a place to write to."""
+    try:
+        yield
+    except OSError as error:
+        raise Invalid(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def _write_line(row: Row, file: TextIO) -> None:
@@ -242,14 +258,17 @@ def _write_line(row: Row, file: TextIO) -> None:
 @contextmanager
 def written_folder(path: Path) -> Iterator[Give]:
     """Takes rows into files of Markdown, in a folder that appears once it is whole; only its owner
-    may look into it. Raises `Invalid` where there is anything at `path` but an empty folder."""
+    may look into it. Raises `Invalid` where there is anything at `path` but an empty folder,
+    and where nothing can be written."""
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise Invalid(f"{path} is there already; name a folder that is new or empty.")
     # Beside it, so that it can be moved to its place in one go.
-    part = Path(tempfile.mkdtemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent))
+    with _placed(path):
+        part = Path(tempfile.mkdtemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent))
     try:
         yield _Folder(part).write
-        part.replace(path)
+        with _placed(path):
+            part.replace(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

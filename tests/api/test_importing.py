@@ -6,7 +6,8 @@ import json
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from api.files import Mapped
 from content import articles, library, rows
 from content import importing as taking
 from content.drafts import prose
+from content.exporting import Give
 from content.importing import Outcome
 from content.models import (
     Audience,
@@ -301,6 +303,7 @@ ROW = Row(
     published_at=datetime(2026, 4, 2, 0, 0, 0, 1, UTC),
     status=ContentStatus.PUBLISHED,
 )
+Writing = Callable[[Path], AbstractContextManager[Give]]
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
@@ -374,6 +377,28 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         with pytest.raises(Invalid, match="is there already"):
             written([], there)
     assert len([*tmp_path.rglob("*")]) == 2
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text("mine")
+    with pytest.raises(RuntimeError), files.written(path) as give:
+        give(ROW)
+        raise RuntimeError
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["mine"]
+    with files.written(path) as give:
+        give(ROW)
+    assert [each.name for each in tmp_path.iterdir()] == ["out.jsonl"]
+    assert path.stat().st_mode & 0o077 == 0
+    assert len(path.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("write", [files.written, files.written_folder])
+def test_where_nothing_can_be_written_is_named(write: Writing, tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "out"
+    with pytest.raises(Invalid) as raised, write(path):
+        pass
+    assert raised.value.message == f"{path} cannot be written: No such file or directory."
 
 
 async def _differences() -> None:
