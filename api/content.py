@@ -26,7 +26,7 @@ from content import history, models, reading
 from content.gate import AccessReason
 from content.models import Audience, ContentKind, ContentStatus, Dimension
 from content.reading import Piece
-from core.errors import NotFound
+from core.errors import Mistake
 from members.models import Role
 
 strawberry.enum(ContentKind, description="What form a piece has.")
@@ -224,5 +224,5 @@ class Content(ContentSharing, Node):
     ) -> str:
         try:
             return await history.diff(self.piece.id, from_, to)
-        except NotFound as mistake:
+        except Mistake as mistake:
             raise Refusal(mistake.message) from mistake

@@ -166,7 +166,14 @@ class ContentWhere:
     status: list[ContentStatus] | None = strawberry.field(
         default=None, description="One of these; PUBLISHED where missing, for editors too."
     )
-    locale: str | None = strawberry.field(default=None, description="Written in this language.")
+    pending_status: list[ContentStatus] | None = strawberry.field(
+        default=None,
+        description="Has a newer version beside the published one that is in one of these: what "
+        "waits for a reviewer is IN_REVIEW. For editors; others find nothing by it.",
+    )
+    locale: str | None = strawberry.field(
+        default=None, description="Written in this language, whatever the case of its tag."
+    )
     published_after: datetime | None = strawberry.field(
         default=None, description="First seen by readers later than this."
     )
@@ -183,6 +190,7 @@ class ContentWhere:
             tags=self.tags and self.tags.plain(),
             kinds=None if self.kind is None else tuple(self.kind),
             statuses=statuses,
+            pending=None if self.pending_status is None else tuple(self.pending_status),
             locale=self.locale,
             published_after=self.published_after,
             published_before=self.published_before,

@@ -2,25 +2,29 @@
 
 import gzip
 import json
+import os
 import re
 import shutil
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import yaml
 
 from content import articles, rows
 from content.exporting import Give
+from content.models import ContentStatus
 from content.rows import Row
 from core.errors import Invalid, Mistake
 
 FENCE = "---"
+SUFFIXES = (".md", ".jsonl", ".jsonl.gz")
 LARGEST_LINE_BYTES = 16 * 1024 * 1024
 NAME_CHARACTERS = 40
 
@@ -31,6 +35,11 @@ class Mapped(StrEnum):
     ROWS = "rows"  # such as `wellspring export` writes
     ARTICLES = "articles"  # of the two blogs of docs/content.md
 
+
+_CLOSING = re.compile(rf"^{FENCE}[ \t]*(?:\n|\Z)", re.MULTILINE)
+_RARE_LINE_END = re.compile("[\x85\u2028\u2029]")
+# What a file system or a broken archive answers with.
+_UNREADABLE = (OSError, EOFError, zlib.error)
 
 _MAPPINGS: Mapping[Mapped, Callable[[object], object]] = {
     Mapped.ROWS: lambda said: said,
@@ -48,33 +57,71 @@ class Found:
 
 
 def named(paths: Iterable[Path]) -> Sequence[Path]:
-    """The files behind the paths, those of a folder by name: `.md`, `.jsonl` and `.jsonl.gz`.
+    """The files behind the paths, those of a folder by name: `.md`, `.jsonl` and `.jsonl.gz`, in
+    capitals too.
 
     Raises `Invalid` for a file of another kind.
     """
     found: list[Path] = []
     for path in paths:
-        inside = sorted(each for each in path.rglob("*") if each.is_file() and _known(each))
-        found += inside if path.is_dir() else [path]
+        found += sorted(filter(_inside, path.rglob("*"))) if path.is_dir() else [path]
     for path in found:
         if not _known(path):
             raise Invalid(f"{path} is neither .md nor .jsonl nor .jsonl.gz.")
     return found
 
 
+def _inside(path: Path) -> bool:
+    """Whether that is a file of ours; a link that leads nowhere is one to be told of."""
+    return _known(path) and (path.is_file() or (path.is_symlink() and not path.exists()))
+
+
 def _known(path: Path) -> bool:
-    return path.name.endswith((".md", ".jsonl", ".jsonl.gz"))
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def _is_markdown(path: Path) -> bool:
+    return path.suffix.lower() == ".md"
 
 
 def count(paths: Iterable[Path]) -> int:
     """How many rows there are at most, for a progress bar."""
-    return sum(1 if path.suffix == ".md" else sum(1 for _ in _lines(path)) for path in paths)
+    return sum(1 if _is_markdown(path) else sum(1 for _ in _lines(path)) for path in paths)
 
 
 def read(paths: Iterable[Path], mapped: Mapped) -> Iterator[Found]:
-    """Every row of the files, one file after the other."""
+    """Every row of the files, one file after the other. What cannot be read is a mistake in the
+    place of a row, and so is another row of a slug that came before."""
+    earlier: dict[str, _Earlier] = {}
     for path in paths:
-        yield from _markdown(path) if path.suffix == ".md" else _jsonl(path, mapped)
+        for found in _markdown(path) if _is_markdown(path) else _jsonl(path, mapped):
+            again = isinstance(found.row, Row) and _again(found, found.row, earlier)
+            yield replace(found, row=again) if again else found
+
+
+class _Earlier(NamedTuple):
+    """Where a slug came last, and what was said there."""
+
+    path: Path
+    line: int
+    status: ContentStatus
+    said: int
+
+
+def _again(found: Found, row: Row, earlier: dict[str, _Earlier]) -> Mistake | None:
+    """Why this row cannot follow the one of its slug that came before: one would overwrite the
+    other at every run. The same again may, and a newer version behind what is published."""
+    before = earlier.get(row.slug)
+    said = hash((*row.given.items(), *row.tags, row.kind, row.locale, row.published_at))
+    now = _Earlier(found.path, found.line, row.status, said)
+    if before and before.said != said and not _newer(now, before):
+        return Invalid(f"{before.path}:{before.line} says something else of this slug.", "slug")
+    earlier[row.slug] = now
+    return None
+
+
+def _newer(now: _Earlier, before: _Earlier) -> bool:
+    return before.status is ContentStatus.PUBLISHED and now.status is not ContentStatus.PUBLISHED
 
 
 def _jsonl(path: Path, mapped: Mapped) -> Iterator[Found]:
@@ -87,17 +134,36 @@ def _jsonl(path: Path, mapped: Mapped) -> Iterator[Found]:
             yield Found(path, number, row)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers."""
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        number = 0
-        while line := file.readline(LARGEST_LINE_BYTES):
-            number += 1
-            if line.strip():
-                yield number, line
+def _lines(path: Path) -> Iterator[tuple[int, bytes | Mistake]]:
+    """The lines that are not blank, with their numbers; a mistake for what is behind them where
+    the file can be read no further."""
+    number = 0
+    try:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+            while line := file.readline(LARGEST_LINE_BYTES):
+                number += 1
+                if line.strip():
+                    yield number, line
+                while _cut_off(line):
+                    line = file.readline(LARGEST_LINE_BYTES)  # the rest of it
+    except _UNREADABLE as error:
+        yield number + 1, _unreadable(error)
 
 
-def _json(line: bytes) -> object:
+def _cut_off(line: bytes) -> bool:
+    return len(line) == LARGEST_LINE_BYTES and not line.endswith(b"\n")
+
+
+def _unreadable(error: Exception) -> Mistake:
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return Invalid(f"This cannot be read: {why}.")
+
+
+def _json(line: bytes | Mistake) -> object:
+    if isinstance(line, Mistake):
+        raise line
+    if _cut_off(line):
+        raise Invalid(f"A line has less than {LARGEST_LINE_BYTES // 1024**2} MiB.")
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -132,10 +198,13 @@ def _parts(path: Path) -> tuple[Mapping[str, Any], str]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise _FrontMatter("This is not UTF-8.", 1) from error
+    except OSError as error:
+        raise _unreadable(error) from error
     first, _, rest = text.partition("\n")
-    front, fence, body = f"\n{rest}".partition(f"\n{FENCE}\n")
-    if first.rstrip() != FENCE or not fence:
+    closing = _CLOSING.search(rest)
+    if first.rstrip() != FENCE or not closing:
         raise _FrontMatter("The file begins with front matter between two lines of ---.", 1)
+    front = "\n" + rest[: closing.start()].removesuffix("\n")
     try:
         # Makes nothing but texts, lists and mappings: `title: 2024` and `title: No` stay texts.
         said = yaml.load(front, Loader=yaml.BaseLoader)  # noqa: S506
@@ -143,7 +212,7 @@ def _parts(path: Path) -> tuple[Mapping[str, Any], str]:
         raise _FrontMatter("The front matter is no YAML.", _where(error)) from error
     if not isinstance(said or {}, dict):
         raise _FrontMatter("Front matter is a list of `field: value`.", 2)
-    return said or {}, body
+    return said or {}, rest[closing.end() :]
 
 
 def _where(error: Exception) -> int:
@@ -152,18 +221,33 @@ def _where(error: Exception) -> int:
 
 
 def _stem(path: Path) -> str:
-    return path.parent.name if path.stem in {"index", "_index"} else path.stem
+    return path.absolute().parent.name if path.stem in {"index", "_index"} else path.stem
 
 
 @contextmanager
 def written(path: Path) -> Iterator[Give]:
     """Takes rows into a file of JSONL, which takes the place of `path` once it is whole; only its
-    owner may read it."""
-    part = path.with_name(f"{path.name}.part")
-    part.touch(mode=0o600)
-    with part.open("w", encoding="utf-8", newline="\n") as file:
-        yield lambda row: _write_line(row, file)
-    part.replace(path)
+    owner may read it. Raises `Invalid` where nothing can be written."""
+    with _placed(path):
+        descriptor, name = tempfile.mkstemp(".part", f"{path.name}.", path.parent)
+        os.close(descriptor)
+    part = Path(name)
+    try:
+        with part.open("w", encoding="utf-8", newline="\n") as file:
+            yield lambda row: _write_line(row, file)
+        with _placed(path):
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _placed(path: Path) -> Iterator[None]:
+    """Says what is wrong with a place to write to."""
+    try:
+        yield
+    except OSError as error:
+        raise Invalid(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def _write_line(row: Row, file: TextIO) -> None:
@@ -174,14 +258,17 @@ def _write_line(row: Row, file: TextIO) -> None:
 @contextmanager
 def written_folder(path: Path) -> Iterator[Give]:
     """Takes rows into files of Markdown, in a folder that appears once it is whole; only its owner
-    may look into it. Raises `Invalid` where there is anything at `path` but an empty folder."""
+    may look into it. Raises `Invalid` where there is anything at `path` but an empty folder,
+    and where nothing can be written."""
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise Invalid(f"{path} is there already; name a folder that is new or empty.")
     # Beside it, so that it can be moved to its place in one go.
-    part = Path(tempfile.mkdtemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent))
+    with _placed(path):
+        part = Path(tempfile.mkdtemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent))
     try:
         yield _Folder(part).write
-        part.replace(path)
+        with _placed(path):
+            part.replace(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -207,14 +294,15 @@ class _Folder:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a line separator of old (U+0085) as `\\N`: as it is, it would be read as a blank."""
-
-    def represent_str(self, data: str) -> yaml.ScalarNode:
-        style = '"' if "\x85" in data else None
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+    """Escapes the line ends of Unicode, which would be read as others than were written."""
 
 
-_Dumper.add_representer(str, _Dumper.represent_str)
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if _RARE_LINE_END.search(text) else None
+    ),
+)
 
 
 def markdown(row: Row) -> str:

@@ -4,16 +4,16 @@ Pages are what anybody may read, whoever asks, so that others may keep them.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from api import conditional, pages, targets
-from api.media import absolute
+from api.media import Media, absolute
 from api.settings import Settings
-from content import reading
+from content import models, reading
 from content.gate import ANYBODY, AccessReason
 from content.reading import Piece
 from core import database
@@ -30,9 +30,11 @@ def routes(settings: Settings, check_broker: Callable[[], Awaitable[None]]) -> l
         piece = await reading.by_slug(ANYBODY, request.path_params["slug"])
         if piece is None:
             return pages.not_found("There is no such page.")
+        html, media = await _html_and_media(piece)
         page = pages.content(
             piece,
-            await _html(piece),
+            html,
+            [Media.of(row, settings) for row in media],
             targets.address(piece, settings),
             absolute(settings, piece.cover_url),
         )
@@ -60,11 +62,13 @@ def routes(settings: Settings, check_broker: Callable[[], Awaitable[None]]) -> l
     ]
 
 
-async def _html(piece: Piece) -> str | None:
-    """The body, where anybody may read it."""
+async def _html_and_media(piece: Piece) -> tuple[str | None, Sequence[models.Media]]:
+    """The body and what goes with it, where anybody may read it."""
     if piece.access is not AccessReason.GRANTED:
-        return None
-    return (await reading.texts([piece.version_id]))[piece.version_id].html
+        return None, ()
+    id = piece.version_id
+    text, media = await asyncio.gather(reading.texts([id]), reading.media_by_version([id]))
+    return text[id].html, media[id]
 
 
 async def _wrong(check: Awaitable[None]) -> str | None:

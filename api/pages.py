@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 from starlette.responses import HTMLResponse
 
+from api import figures
+from api.media import Media
 from content.gate import AccessReason
 from content.reading import Piece
 
@@ -27,6 +29,8 @@ body { margin: 3rem auto; max-width: 40rem; padding: 0 1.25rem; color: #222; bac
 h1 { font-size: 1.9rem; line-height: 1.3; }
 .summary { color: #555; font-size: 1.15rem; }
 a { color: #0b6e4f; }
+figure { margin: 1.5rem 0; }
+img, video { max-width: 100%; height: auto; }
 @media (prefers-color-scheme: dark) { body { color: #ddd; background: #161616; }
   .summary { color: #aaa; } a { color: #6ac8a4; } }
 </style>
@@ -42,7 +46,7 @@ $body
 """)
 _HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; "
-    "img-src 'self' https:",
+    "img-src 'self' https:; media-src https:",
     "x-content-type-options": "nosniff",
     "referrer-policy": "strict-origin-when-cross-origin",
 }
@@ -56,15 +60,20 @@ _GATES = {
 }
 
 
-def content(piece: Piece, html: str | None, address: str, cover: str | None) -> HTMLResponse:
-    """The page of a content, readable without scripts: its teaser, and its body where there is
-    one to show. `address` is where it is to be found, `cover` where its picture is."""
+def content(
+    piece: Piece, html: str | None, media: Sequence[Media], address: str, cover: str | None
+) -> HTMLResponse:
+    """The page of a content, readable without scripts: its teaser, and where its body may be read
+    that and its media. `address` is where it is to be found, `cover` where its picture is."""
     more = [("og:url", address)]
     if cover is not None:
         more.append(("og:image", cover))
     tags = [f'<meta property="{name}" content="{escape(value)}">' for name, value in more]
     tags.append(f'<link rel="canonical" href="{escape(address)}">')
-    body = f'<p class="gate">{_GATES[piece.access]}</p>' if html is None else html
+    shown = "" if html is None else f"{figures.figures(media, piece.title)}\n{html}"
+    body = shown or f'<p class="gate">{_GATES[piece.access]}</p>'
+    if cover is not None and cover not in {each.url for each in media}:
+        body = f"{figures.cover(cover)}\n{body}"
     return _page(piece.title, piece.summary, body, piece.locale, more="\n".join(tags))
 
 

@@ -158,6 +158,16 @@ async def _tier(code: str | None) -> int | None:
     return tier.id
 
 
+async def check_gate(draft: Draft, field: str) -> None:
+    """Raises `TierNotFound` where the rules have left out the tier that opens the draft: nobody
+    could ever reach it."""
+    if draft.min_tier_id is None:
+        return
+    tier = await Tier.get(id=draft.min_tier_id)
+    if tier.rank < 0:
+        raise TierNotFound(tier.code, field)
+
+
 async def _media(ids: Sequence[int]) -> Sequence[int]:
     if len(ids) > MOST_MEDIA:
         raise LimitExceeded(len(ids), MOST_MEDIA, "media")

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from content import gate, searching
+from content import gate, locales, searching
 from content.gate import Reader
 from content.models import BITS, ContentKind, ContentStatus, Dimension
 from content.slugs import SLUG_CHARACTERS, fold
@@ -59,6 +59,7 @@ class Where:
     tags: TagFilter | None = None
     kinds: Sequence[ContentKind] | None = None
     statuses: Sequence[ContentStatus] = (ContentStatus.PUBLISHED,)
+    pending: Sequence[ContentStatus] | None = None  # of a newer version beside the published one
     locale: str | None = None
     published_after: datetime | None = None  # later than this
     published_before: datetime | None = None  # earlier than this
@@ -142,9 +143,14 @@ def _asked(reader: Reader, where: Where, statement: Statement) -> Iterator[str]:
         yield _alone(status) if found or len({*where.statuses}) > 1 else status
     if where.kinds is not None:
         yield _alone(f"c.kind IN ({statement.marks(where.kinds)})")
+    if where.pending is not None and reader.editor:
+        yield f"c.pending_status IN ({statement.marks(where.pending)})"
+    elif where.pending is not None:
+        yield "FALSE"  # others know nothing of newer versions
     if where.locale is not None:
         known = storable(where.locale, LOCALE_CHARACTERS)
-        yield _alone(f"c.locale = {statement.mark(where.locale)}") if known else "FALSE"
+        locale = locales.fold(where.locale)
+        yield _alone(f"c.locale = {statement.mark(locale)}") if known else "FALSE"
     if where.published_after is not None:
         yield f"c.published_at > {statement.mark(where.published_after)}"
     if where.published_before is not None:

@@ -2,14 +2,17 @@
 
 import asyncio
 import difflib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from content import drafts, library
 from content.drafts import Draft
-from content.models import ContentVersion
+from content.errors import LimitExceeded
+from content.models import ContentVersion, Media
 from core import paging
 from core.paging import Page
 from members.models import Tier
+
+MOST_LINES = 20_000  # to be compared: that takes time by the square of them
 
 
 async def versions(
@@ -25,7 +28,8 @@ async def versions(
 
 async def diff(content_id: int, older: int, newer: int) -> str:
     """What changed between two versions of a content, as a unified diff of everything that they
-    say; empty where nothing did. Raises `VersionNotFound`."""
+    say; empty where nothing did. Raises `VersionNotFound`, and `LimitExceeded` above 20,000 lines.
+    """
     before = await _lines(content_id, older, "from")
     after = await _lines(content_id, newer, "to")
     lines = await asyncio.to_thread(
@@ -42,10 +46,15 @@ async def _lines(content_id: int, version: int, field: str) -> list[str]:
     row = await library.find_version(content_id, version, field)
     draft = await drafts.load(row)
     tier = await Tier.get_or_none(id=draft.min_tier_id)
-    return _written(draft, tier.code if tier else "").split("\n")
+    media = await Media.in_bulk(draft.media, "id")
+    urls = [media[id].url for id in draft.media]
+    lines = _written(draft, tier.code if tier else "", urls).split("\n")
+    if len(lines) > MOST_LINES:
+        raise LimitExceeded(len(lines), MOST_LINES, field)
+    return lines
 
 
-def _written(draft: Draft, tier: str) -> str:
+def _written(draft: Draft, tier: str, media: Sequence[str]) -> str:
     """Everything that a version says, in lines."""
     return "\n".join(
         [
@@ -54,7 +63,7 @@ def _written(draft: Draft, tier: str) -> str:
             f"coverUrl: {draft.cover_url or ''}",
             f"shareText: {draft.share_text or ''}",
             f"tags: {', '.join(sorted(draft.tags.values()))}",
-            f"media: {', '.join(map(str, draft.media))}",
+            f"media: {', '.join(media)}",
             f"audience: {draft.audience}",
             f"minTier: {tier}",
             "",

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tortoise.exceptions import IntegrityError
 
-from content import drafts, lifecycle, shelving, slugs, workflow
+from content import drafts, lifecycle, locales, shelving, slugs, workflow
 from content.drafts import Draft, Given
 from content.errors import SlugTaken, VersionNotFound
 from content.models import Content, ContentKind, ContentStatus, ContentVersion
@@ -73,10 +73,10 @@ async def _begin(new: NewContent, draft: Draft, actor_id: int, now: datetime) ->
 
 
 def locale_of(value: str) -> str:
-    """The language tag, to be stored; raises `Invalid` with the field."""
+    """The language tag in its usual case, to be stored; raises `Invalid` with the field."""
     if len(value) > LOCALE_CHARACTERS or not _LOCALE.fullmatch(value):
         raise Invalid("A locale is a language tag such as zh-CN.", "locale")
-    return value
+    return locales.fold(value)
 
 
 async def _take(content: Content, slug: str) -> None:
@@ -117,12 +117,14 @@ async def restore(
 ) -> None:
     """Saves what an old version says, with its tags, as the newest version.
 
-    Raises `ContentNotFound`, `VersionNotFound`, `StaleVersion` or `InvalidTransition`.
+    Raises `ContentNotFound`, `VersionNotFound`, `StaleVersion`, `InvalidTransition`, or
+    `TierNotFound` where it was for a tier that is no more.
     """
     content = await lifecycle.held(content_id)
     lifecycle.fresh(content, expected_version)
     old = await find_version(content_id, version, "version")
     draft = await drafts.load(old)
+    await drafts.check_gate(draft, "version")
     await save(content, draft, "contentRestoreVersion", actor_id, now, restored=version)
 
 

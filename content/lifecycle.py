@@ -5,7 +5,7 @@ worker has published it.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from content import drafts, shelving, workflow
 from content.errors import ContentNotFound, StaleVersion
@@ -19,6 +19,7 @@ TOPIC = "content"
 PUBLISHING = (Action.PUBLISH, Action.FALL_DUE)
 # How far a worker's clock may be ahead of a reader's: so much after its time a piece is published.
 CLOCK_SKEW = timedelta(seconds=1)
+LATEST = datetime.max.replace(tzinfo=UTC) - CLOCK_SKEW  # behind it no clock can count any more
 
 
 async def held(content_id: int) -> Content:
@@ -73,7 +74,7 @@ async def fall_due(content_id: int, at: datetime) -> None:
     """Has a worker publish at its time what is SCHEDULED for it; belongs into a unit of work."""
     # A lane for each: what was unscheduled and waits for its time holds up nothing.
     lane = f"{content_id}:{at.isoformat()}"
-    await outbox.put(TOPIC, [(content_id, lane)], at + CLOCK_SKEW)
+    await outbox.put(TOPIC, [(content_id, lane)], min(at, LATEST) + CLOCK_SKEW)
 
 
 @database.unit_of_work
@@ -176,5 +177,5 @@ async def publish_due(claims: Sequence[outbox.Claim], now: datetime) -> None:
     await outbox.settle(claims, now)
     ids = {claim.subject_id for claim in claims}
     for content in await Content.filter(id__in=ids).order_by("id"):
-        if content.scheduled_at is not None and content.scheduled_at + CLOCK_SKEW <= now:
+        if content.scheduled_at is not None and content.scheduled_at <= now - CLOCK_SKEW:
             await move(content, Action.FALL_DUE, "contentPublish", None, now)

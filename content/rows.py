@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from content import slugs
+from content import locales, slugs
 from content.drafts import Given
 from content.errors import LimitExceeded
 from content.models import Audience, ContentKind, ContentStatus, Dimension
@@ -73,7 +73,7 @@ def read(said: object) -> Row:
     return Row(
         slug=slugs.checked(_text(said, "slug") or "", "slug"),
         kind=_one_of(ContentKind, said, "kind", ContentKind.ARTICLE),
-        locale=_text(said, "locale") or "zh-CN",
+        locale=locales.fold(_text(said, "locale") or "zh-CN"),
         given=given,
         tags=_tags(said.get("tags")),
         author=_text(said, "author") or None,

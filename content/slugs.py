@@ -7,12 +7,15 @@ from core.errors import Invalid, text
 
 SLUG_CHARACTERS = 100
 _BLANKS = re.compile(r"\s+")
+# What nobody sees and copying from other programs brings along: soft hyphens, blanks of no width,
+# byte order marks, and what turns the direction of a text. Joiners stay: Persian spells with them.
+_UNSEEN = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
 
 def fold(slug: str) -> str:
-    """The slug case-folded and composed (NFC), without outer blanks, `-` for each run of inner
-    ones; any script."""
-    composed = unicodedata.normalize("NFC", slug.strip()).casefold()
+    """The slug case-folded and composed (NFC), without outer blanks and what cannot be seen, `-`
+    for each run of inner blanks; any script."""
+    composed = unicodedata.normalize("NFC", _UNSEEN.sub("", slug).strip()).casefold()
     return unicodedata.normalize("NFC", _BLANKS.sub("-", composed))
 
 

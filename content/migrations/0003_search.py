@@ -41,7 +41,7 @@ async def fill(apps, editor):
 async def index(apps, editor):
     if editor.DIALECT == "sqlite":
         await editor.client.execute_query(bigrams.bare_on_sqlite("version_text"))
-        return  # which 0006 fills
+        return  # which 0007 fills
     for statement in bigrams.on_postgres("version_text"):
         await editor.client.execute_query(statement)
 

@@ -159,6 +159,7 @@ ARGUMENTS = [
     f"(where: {{status: {STATUSES}}}, first: 50)",
     f"(where: {{status: {STATUSES}, kind: [ARTICLE]}}, orderBy: {{field: UPDATED_AT}})",
     '(where: {tags: {anyOf: ["b"]}}, orderBy: {field: TITLE, direction: ASC})',
+    "(where: {pendingStatus: [DRAFT, IN_REVIEW]})",
     *('(where: {search: "茶"})', "(orderBy: {field: RELEVANCE})", "(where: {kind: []})"),
     '(where: {dimension: USER, publishedBefore: "2026-03-01T15:00:00.5Z"}, last: 3)',
 ]

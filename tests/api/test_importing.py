@@ -3,9 +3,11 @@
 import asyncio
 import gzip
 import json
+import random
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +24,7 @@ from api.files import Mapped
 from content import articles, library, rows
 from content import importing as taking
 from content.drafts import prose
+from content.exporting import Give
 from content.importing import Outcome
 from content.models import (
     Audience,
@@ -114,6 +117,103 @@ def test_lines_that_are_no_rows_are_refused_by_number(tmp_path: Path) -> None:
     assert len(refusals(tmp_path)) == 8
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\ntitle: x\n---",
+        "---\ntitle: x\n---  \n",
+        "---\ntitle: x\n---\t",
+        "\ufeff---\r\ntitle: x\r\n---\r\n",
+    ],
+)
+def test_blanks_and_line_ends_around_front_matter_do_not_count(text: str, tmp_path: Path) -> None:
+    (tmp_path / "x.md").write_bytes(text.encode())
+    [found] = read(tmp_path)
+    assert isinstance(found.row, Row)
+    assert found.row.given == {"title": "x", "body": ""}
+
+
+def test_files_are_known_by_their_suffix_in_any_case(tmp_path: Path) -> None:
+    (tmp_path / "A.MD").write_text(PAGE)
+    (tmp_path / "B.JSONL").write_text(json.dumps({"slug": "b", "title": "B"}))
+    with gzip.open(tmp_path / "C.JSONL.GZ", "wt") as file:
+        file.write(json.dumps({"slug": "c", "title": "C"}))
+    (tmp_path / "D.txt").write_text(PAGE)
+    slugs = [each.row.slug for each in read(tmp_path) if isinstance(each.row, Row)]
+    assert slugs == ["a", "b", "c"]
+
+
+def test_an_index_is_named_after_its_folder_from_within_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "spring"
+    folder.mkdir()
+    (folder / "index.md").write_text(PAGE)
+    monkeypatch.chdir(folder)
+    [found] = read(Path("index.md"))
+    assert isinstance(found.row, Row)
+    assert found.row.slug == "spring"
+
+
+def test_what_cannot_be_read_is_named_and_its_neighbours_are_read(tmp_path: Path) -> None:
+    line = json.dumps({"slug": "x", "title": "x"}).encode() + b"\n"
+    (tmp_path / "a.md").symlink_to(tmp_path / "nowhere.md")
+    (tmp_path / "b.jsonl").symlink_to(tmp_path / "nowhere.jsonl")
+    (tmp_path / "c.jsonl.gz").write_bytes(b"no archive")
+    noise = random.Random(1).randbytes(30_000).hex().encode()
+    (tmp_path / "d.jsonl.gz").write_bytes(gzip.compress(line * 3 + noise)[:-100])
+    (tmp_path / "e.jsonl.gz").write_bytes(gzip.compress(line)[:-8] + b"\0" * 8)
+    (tmp_path / "f.jsonl").write_bytes(line)
+    paths = files.named([tmp_path])
+    assert files.count(paths) == 10
+    found = [*files.read(paths, Mapped.ROWS)]
+    assert [(each.path.name, each.line) for each in found if not isinstance(each.row, Row)] == [
+        ("a.md", 1),
+        ("b.jsonl", 1),
+        ("c.jsonl.gz", 1),
+        ("d.jsonl.gz", 4),
+        ("e.jsonl.gz", 2),
+    ]
+    assert "No such file" in refusals(tmp_path)[0][1]
+
+
+def test_a_line_that_is_too_long_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "LARGEST_LINE_BYTES", 100)
+    start = b'{"slug": "x", "title": "'
+    path = tmp_path / "x.jsonl"
+    lines = [start + b"x" * (size - len(start) - 3) + b'"}' for size in (99, 100, 350)]
+    path.write_bytes(b"\n".join([*lines, b"{", lines[0]]))
+    assert [line for line, _ in refusals(path)] == [2, 3, 4]
+    assert files.count([path]) == 5
+
+
+def test_one_slug_said_twice_is_refused_unless_it_says_the_same_or_what_is_newer(
+    tmp_path: Path,
+) -> None:
+    def line(slug: str, title: str, status: str = "PUBLISHED") -> str:
+        return json.dumps({"slug": slug, "title": title, "status": status})
+
+    path = tmp_path / "x.jsonl"
+    path.write_text(
+        "\n".join(
+            [
+                *(line("a", "A"), line(" A ", "A"), line("a", "Other"), line("a", "New", "DRAFT")),
+                *(line("a", "Newer", "DRAFT"), line("a", "New", "DRAFT")),
+                *(line("b", "B", "DRAFT"), line("b", "B", "PUBLISHED"), line("c", "C")),
+            ]
+        )
+    )
+    (tmp_path / "y.md").write_text(PAGE.replace("title", "slug: c\ntitle"))
+    told = f"{path}:%d says something else of this slug."
+    assert refusals(tmp_path) == [
+        (3, told % 2),
+        (5, told % 4),
+        (1, told % 9),
+    ]
+
+
 # ---- the mapping of articles
 
 
@@ -203,6 +303,7 @@ ROW = Row(
     published_at=datetime(2026, 4, 2, 0, 0, 0, 1, UTC),
     status=ContentStatus.PUBLISHED,
 )
+Writing = Callable[[Path], AbstractContextManager[Give]]
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
@@ -217,6 +318,7 @@ def written(rows: Iterable[Row], path: Path) -> list[str]:
 @settings(deadline=None, max_examples=200)
 @given(title=TEXTS, summary=TEXTS, body=TEXTS)
 @example(title="---", summary="a\n---\nb", body="---\n\n---\nx")
+@example(title="x", summary="a\x85b\u2028c\u2029d\n\x85e", body="")
 @example(title="~", summary="'\"#: {}[]\\,&*", body="a \t\n  b\x85c\u2028d\ufeff")
 @example(title="yes", summary=" ", body="")
 @example(title="a\x85b", summary="0\x850", body="")
@@ -276,6 +378,28 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         with pytest.raises(Invalid, match="is there already"):
             written([], there)
     assert len([*tmp_path.rglob("*")]) == 2
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text("mine")
+    with pytest.raises(RuntimeError), files.written(path) as give:
+        give(ROW)
+        raise RuntimeError
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["mine"]
+    with files.written(path) as give:
+        give(ROW)
+    assert [each.name for each in tmp_path.iterdir()] == ["out.jsonl"]
+    assert path.stat().st_mode & 0o077 == 0
+    assert len(path.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("write", [files.written, files.written_folder])
+def test_where_nothing_can_be_written_is_named(write: Writing, tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "out"
+    with pytest.raises(Invalid) as raised, write(path):
+        pass
+    assert raised.value.message == f"{path} cannot be written: No such file or directory."
 
 
 async def _differences() -> None:

@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from content import library, lifecycle
-from content.models import Audience, ContentStatus
+from content.models import Audience, ContentStatus, Media
 from members.models import Role
 from tests import factories
 from tests.api.books import on_sqlite_alone
@@ -116,6 +116,54 @@ async def test_a_gated_page_shows_its_teaser_and_what_is_missing(live: Api) -> N
     assert '<p class="summary">A teaser</p>' in text
     assert "Sign in to read on." in text
     assert "The secret" not in text
+
+
+async def media() -> list[int]:
+    """A picture with smaller ones, a video and a brochure."""
+    name = "/assets/" + "a" * 64
+    made = [
+        await Media.create(
+            url=f"{name}.jpg", mime="image/jpeg", width=900, height=600, widths=[320, 640]
+        ),
+        await Media.create(url='https://v.example/a.mp4?a="&b', mime="video/mp4"),
+        await Media.create(url=f"{name}.pdf", mime="application/pdf", widths=[]),
+    ]
+    return [each.id for each in made]
+
+
+async def test_a_page_shows_its_cover_and_what_goes_with_its_text(live: Api) -> None:
+    ours = f"{live.settings.base_url}/assets/{'a' * 64}"
+    cover = "https://x.example/tea.jpg"
+    await factories.piece("tea", title="Tea & <more>", cover_url=cover, media=await media())
+    response = await live.http.get("/c/tea")
+    for part in (
+        f'<img class="cover" src="{cover}" alt="">',
+        f'<img src="{ours}.jpg" srcset="{ours}-320.jpg 320w, {ours}-640.jpg 640w, {ours}.jpg 900w"',
+        'width="900" height="600" alt="Tea &amp; &lt;more&gt;"',
+        '<video src="https://v.example/a.mp4?a=&quot;&amp;b" controls preload="none">',
+        f'<a href="{ours}.pdf">Tea &amp; &lt;more&gt; (PDF)</a>',
+    ):
+        assert part in response.text
+    assert "media-src https:" in response.headers["content-security-policy"]
+
+
+@on_sqlite_alone
+async def test_a_poster_that_is_its_own_cover_is_shown_once(live: Api) -> None:
+    name = f"/assets/{'a' * 64}.jpg"
+    await factories.piece("poster", cover_url=name, media=(await media())[:1])
+    text = (await live.http.get("/c/poster")).text
+    assert text.count(f'src="{live.settings.base_url}{name}"') == 1
+
+
+async def test_a_gated_page_shows_its_cover_alone(live: Api) -> None:
+    await factories.ladder()
+    cover = "https://x.example/tea.jpg"
+    await factories.piece("tea", min_tier="silver", cover_url=cover, media=await media())
+    text = (await live.http.get("/c/tea")).text
+    assert f'<img class="cover" src="{cover}" alt="">' in text
+    assert "Sign in to read on." in text
+    assert "a" * 64 not in text
+    assert "v.example" not in text
 
 
 @on_sqlite_alone

@@ -41,6 +41,7 @@ REMOVED = {
 ADDED = {
     *("Access", "MediaVariant", "MediaAddInput", "MediaPayload"),
     *("Media.variants", "Mutation.mediaAdd", "Mutation.contentsExport", "Job.url"),
+    "ContentWhere.pendingStatus",
 }
 
 

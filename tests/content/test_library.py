@@ -120,6 +120,37 @@ async def test_an_old_version_is_copied_forward_with_its_tags(opened: str) -> No
             await library.restore(tea, version, 3, editor, NOW)
 
 
+async def test_a_version_for_a_tier_that_is_no_more_is_not_restored(opened: str) -> None:
+    editor = await ed()
+    tier = await Tier.create(
+        code="board", name="Board", rank=3, rule={}, downgrade=DowngradePolicy.NEVER
+    )
+    tea = await factories.piece("tea", status=ContentStatus.DRAFT, min_tier="board")
+    await library.update(tea, 1, {"min_tier": None}, editor, NOW)
+    await library.restore(tea, 1, 2, editor, NOW)
+    await library.restore(tea, 2, 3, editor, NOW)
+    await Tier.filter(id=tier.id).update(rank=-1)
+    with pytest.raises(TierNotFound) as raised:
+        await library.restore(tea, 1, 4, editor, NOW)
+    assert list(raised.value.field) == ["version"]
+    assert (await newest("tea")).version == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("zh-cn", "zh-CN"),
+        ("EN", "en"),
+        ("zh-hant-tw", "zh-Hant-TW"),
+        ("en-us-X-TW-hant", "en-US-x-tw-hant"),
+        ("de-1996", "de-1996"),
+    ],
+)
+async def test_a_locale_is_kept_in_its_usual_case(embedded: str, given: str, kept: str) -> None:
+    tea = await factories.piece("tea", locale=given)
+    assert (await Content.get(id=tea)).locale == kept
+
+
 async def test_an_old_slug_of_a_content_goes_on_working_and_stays_taken(opened: str) -> None:
     editor = await ed()
     tea = await factories.piece("tea")
@@ -231,3 +262,26 @@ async def test_a_diff_names_what_changed_and_nothing_else(opened: str) -> None:
     assert await history.diff(tea, 2, 2) == ""
     with pytest.raises(VersionNotFound):
         await history.diff(tea, 1, 3)
+
+
+async def test_a_diff_names_media_by_their_addresses(embedded: str) -> None:
+    editor = await ed()
+    urls = ["/assets/a.jpg", "https://v.example/b.mp4"]
+    one, two = [(await Media.create(url=url, mime="video/mp4")).id for url in urls]
+    tea = await factories.piece("tea", media=[one])
+    await library.update(tea, 1, {"media": [two, one]}, editor, NOW)
+    lines = (await history.diff(tea, 1, 2)).splitlines()
+    changed = [line for line in lines[2:] if line[0] in "+-"]
+    assert changed == ["-media: /assets/a.jpg", "+media: https://v.example/b.mp4, /assets/a.jpg"]
+
+
+async def test_a_diff_of_too_many_lines_is_refused(embedded: str) -> None:
+    editor = await ed()
+    head = 9  # lines above the body
+    body = "\n".join("x" * (history.MOST_LINES - head))
+    tea = await factories.piece("tea", body=body)
+    await library.update(tea, 1, {"body": f"{body}\nx"}, editor, NOW)
+    assert await history.diff(tea, 1, 1) == ""
+    with pytest.raises(LimitExceeded) as raised:
+        await history.diff(tea, 1, 2)
+    assert list(raised.value.field) == ["to"]

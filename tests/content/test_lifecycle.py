@@ -1,6 +1,6 @@
 """Publishing at a time, and what reviewers and the audit trail see of a content's life."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -101,6 +101,17 @@ async def test_a_time_that_is_now_or_past_publishes_at_once(opened: str) -> None
     later = await factories.piece("later", status=ContentStatus.DRAFT, author_id=ed)
     await lifecycle.publish(later, 1, NOW + MOMENT, ed, NOW)
     assert await seen("later") is None
+
+
+async def test_the_last_instant_that_there_is_can_be_waited_for(opened: str) -> None:
+    ed = await editor()
+    for slug, at in (("last", datetime.max.replace(tzinfo=UTC)), ("latest", lifecycle.LATEST)):
+        content_id = await factories.piece(slug, status=ContentStatus.DRAFT, author_id=ed)
+        await lifecycle.publish(content_id, 1, at, ed, NOW)
+        assert (await Content.get(id=content_id)).scheduled_at == at
+    await work(NOW + timedelta(days=400))
+    assert await seen("last") is None
+    assert await outbox.open_count(lifecycle.TOPIC) == 2
 
 
 async def test_a_second_delivery_publishes_nothing(opened: str) -> None:

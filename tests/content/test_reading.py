@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from content import filters, reading, tags
+from content import filters, lifecycle, locales, reading, tags
+from content import library as writing
 from content.filters import Order, OrderField, TagFilter, Where
 from content.gate import ANYBODY, Reader
 from content.models import ContentKind, ContentStatus, Dimension
 from core import paging
+from members.models import Role
 from tests import factories
 from tests.factories import NOW
 from tests.members.statements import watched
@@ -43,6 +45,7 @@ class Shelved:
     locale: str
     at: datetime
     id: int
+    pending: ContentStatus | None = None
 
 
 def dimension_of(slug: str) -> Dimension:
@@ -86,8 +89,23 @@ async def library(chance: random.Random, count: int) -> list[Shelved]:
             locale=what.locale,
             at=what.at,
         )
-        made.append(replace(what, id=content_id))
+        pending = await begin_newer(chance, content_id, what)
+        made.append(replace(what, id=content_id, pending=pending))
     return made
+
+
+async def begin_newer(
+    chance: random.Random, content_id: int, what: Shelved
+) -> ContentStatus | None:
+    """A newer version beside some of what is published, which says the same; its status."""
+    if what.status is not ContentStatus.PUBLISHED or chance.random() < 0.5:
+        return None
+    editor = (await factories.person("ed", Role.REVIEWER)).member.id
+    await writing.update(content_id, 1, {}, editor, what.at)
+    if chance.random() < 0.5:
+        return ContentStatus.DRAFT
+    await lifecycle.submit(content_id, editor, what.at)
+    return ContentStatus.IN_REVIEW
 
 
 def has(what: Shelved, tags: TagFilter) -> bool:
@@ -108,7 +126,8 @@ def matches(what: Shelved, where: Where, reader: Reader) -> bool:
         visible
         and what.status in where.statuses
         and (where.kinds is None or what.kind in where.kinds)
-        and (where.locale is None or what.locale == where.locale)
+        and (where.pending is None or (reader.editor and what.pending in where.pending))
+        and (where.locale is None or what.locale == locales.fold(where.locale))
         and (where.published_after is None or bool(seen and seen > where.published_after))
         and (where.published_before is None or bool(seen and seen < where.published_before))
         and (
@@ -143,7 +162,8 @@ def any_where(chance: random.Random) -> Where:
         tags=maybe(lambda: any_filter(chance)),
         kinds=maybe(lambda: some(chance, [*ContentKind], 3)),
         statuses=maybe(lambda: some(chance, ALL_STATUSES, 4)) or (ContentStatus.PUBLISHED,),
-        locale=maybe(lambda: chance.choice(["en", "zh-CN", "fr", "x" * 21, "\0"])),
+        pending=maybe(lambda: some(chance, [ContentStatus.DRAFT, ContentStatus.IN_REVIEW])),
+        locale=maybe(lambda: chance.choice(["en", "zh-CN", "ZH-cn", "fr", "x" * 21, "\0"])),
         published_after=maybe(lambda: chance.choice(moments)),
         published_before=maybe(lambda: chance.choice(moments)),
     )

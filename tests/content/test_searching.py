@@ -345,6 +345,20 @@ async def before(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         await elsewhere.ask(f"{POSTGRES}/postgres", f"DROP DATABASE {name} WITH (FORCE)")
 
 
+async def test_contents_that_were_there_before_have_their_locales_in_the_usual_case(
+    before: str,
+) -> None:
+    for slug, locale in (("a", "zh-cn"), ("b", "EN"), ("c", "zh-CN")):
+        await database.rows(
+            """INSERT INTO content (slug, kind, status, locale, version, created_at)
+            VALUES ($2, 'ARTICLE', 'DRAFT', $3, 1, $1)""",
+            *(NOW, slug, locale),
+        )
+    assert "content.0006_pending" in await database.migrate()
+    found = await database.rows("SELECT slug, locale FROM content ORDER BY slug")
+    assert [row["locale"] for row in found] == ["zh-CN", "en", "zh-CN"]
+
+
 async def test_contents_that_were_there_before_are_found(before: str) -> None:
     at = (NOW,)
     await database.rows(

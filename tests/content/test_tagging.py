@@ -83,6 +83,10 @@ async def consistent() -> None:
         ("明前　绿茶", "明前-绿茶"),
         ("ЧАЙ", "чай"),
         ("a-b", "a-b"),
+        ("\ufeffgreen\u200b tea\u00ad", "green-tea"),
+        ("\u202e\u200b green-tea \u2060 ", "green-tea"),
+        ("نمی\u200cخواهم", "نمی\u200cخواهم"),
+        ("\u200b", ""),
         ("", ""),
     ],
 )

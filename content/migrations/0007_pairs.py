@@ -22,7 +22,7 @@ async def index(apps, editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("content", "0005_lists")]
+    dependencies = [("content", "0006_pending")]
 
     initial = False
 
