@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,11 +51,13 @@ class Found:
 def named(paths: Iterable[Path]) -> Sequence[Path]:
     """The files behind the paths, those of a folder by name: `.md`, `.jsonl` and `.jsonl.gz`.
 
-    Raises `Invalid` for a file of another kind.
+    Raises `Invalid` for a file of another kind, and for a folder that holds none.
     """
     found: list[Path] = []
     for path in paths:
         inside = sorted(each for each in path.rglob("*") if each.is_file() and _known(each))
+        if path.is_dir() and not inside:
+            raise Invalid(f"{path} holds neither .md nor .jsonl nor .jsonl.gz.")
         found += inside if path.is_dir() else [path]
     for path in found:
         if not _known(path):
@@ -67,7 +70,8 @@ def _known(path: Path) -> bool:
 
 
 def count(paths: Iterable[Path]) -> int:
-    """How many rows there are at most, for a progress bar."""
+    """How many rows there are at most, for a progress bar. Raises `Invalid` for a `.jsonl` that
+    cannot be read to its end, so that this is known before anything is written."""
     return sum(1 if path.suffix == ".md" else sum(1 for _ in _lines(path)) for path in paths)
 
 
@@ -89,12 +93,15 @@ def _jsonl(path: Path, mapped: Mapped) -> Iterator[Found]:
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines that are not blank, with their numbers."""
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        number = 0
-        while line := file.readline(LARGEST_LINE_BYTES):
-            number += 1
-            if line.strip():
-                yield number, line
+    number = 0
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            while line := file.readline(LARGEST_LINE_BYTES):
+                number += 1
+                if line.strip():
+                    yield number, line
+    except (OSError, EOFError, zlib.error) as error:
+        raise Invalid(f"{path} cannot be read after line {number}: {error}.") from error
 
 
 def _json(line: bytes) -> object:
@@ -132,6 +139,8 @@ def _parts(path: Path) -> tuple[Mapping[str, Any], str]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise _FrontMatter("This is not UTF-8.", 1) from error
+    except OSError as error:
+        raise _FrontMatter(f"This cannot be read: {error.strerror}.", 1) from error
     first, _, rest = text.partition("\n")
     front, fence, body = f"\n{rest}".partition(f"\n{FENCE}\n")
     if first.rstrip() != FENCE or not fence:
@@ -158,29 +167,51 @@ def _stem(path: Path) -> str:
 @contextmanager
 def written(path: Path) -> Iterator[Give]:
     """Takes rows into a file of JSONL, which takes the place of `path` once it is whole; only its
-    owner may read it."""
+    owner may read it. Raises `Invalid` where it cannot be written, and where there is anything at
+    `path` but a file."""
     part = path.with_name(f"{path.name}.part")
-    part.touch(mode=0o600)
-    with part.open("w", encoding="utf-8", newline="\n") as file:
-        yield lambda row: _write_line(row, file)
-    part.replace(path)
+    with _writing(path):
+        if path.exists() and not path.is_file():
+            raise Invalid(f"{path} is there already and is no file; choose another name.")
+        part.touch(mode=0o600)
+        file = part.open("w", encoding="utf-8", newline="\n")
+    try:
+        with file:
+            yield lambda row: _write_line(row, file, path)
+            with _writing(path):
+                file.flush()
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
-def _write_line(row: Row, file: TextIO) -> None:
-    json.dump(rows.write(row), file, ensure_ascii=False, separators=(",", ":"))
-    file.write("\n")
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Raises `Invalid` for what the system refuses: a full disk, a folder of somebody else's."""
+    try:
+        yield
+    except OSError as error:
+        raise Invalid(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _write_line(row: Row, file: TextIO, path: Path) -> None:
+    with _writing(path):
+        json.dump(rows.write(row), file, ensure_ascii=False, separators=(",", ":"))
+        file.write("\n")
 
 
 @contextmanager
 def written_folder(path: Path) -> Iterator[Give]:
     """Takes rows into files of Markdown, in a folder that appears once it is whole; only its owner
-    may look into it. Raises `Invalid` where there is anything at `path` but an empty folder."""
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise Invalid(f"{path} is there already; name a folder that is new or empty.")
-    # Beside it, so that it can be moved to its place in one go.
-    part = Path(tempfile.mkdtemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent))
+    may look into it. Raises `Invalid` where it cannot be written, and where there is anything at
+    `path` but an empty folder."""
+    with _writing(path):
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise Invalid(f"{path} is there already; name a folder that is new or empty.")
+        # Beside it, so that it can be moved to its place in one go.
+        part = Path(tempfile.mkdtemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent))
     try:
-        yield _Folder(part).write
+        yield _Folder(part, path).write
         part.replace(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -190,7 +221,8 @@ class _Folder:
     """The files of one export, numbered by content in the order of the rows, so that they come in
     again in that order, and no two have one name on any file system."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, part: Path, path: Path) -> None:
+        self._part = part
         self._path = path
         self._number = 0
         self._slug = ""
@@ -203,7 +235,8 @@ class _Folder:
         readable = re.sub(r"[^\w-]+", "-", row.slug)[:NAME_CHARACTERS]
         # By name `.md` comes before `.newer.md`.
         name = f"{self._number:06}-{readable}{'.newer' if newer else ''}.md"
-        (self._path / name).write_text(markdown(row), encoding="utf-8", newline="\n")
+        with _writing(self._path):
+            (self._part / name).write_text(markdown(row), encoding="utf-8", newline="\n")
 
 
 def markdown(row: Row) -> str:
