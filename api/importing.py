@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from api import files
+from api import files, installation
+from api.commands import terminal
 from api.files import Found, Mapped
+from api.settings import Settings
 from content import exporting, importing
 from content.importing import Outcome
 from content.rows import Row
@@ -25,6 +27,31 @@ class Report:
 
     counts: Counter[Outcome] = field(default_factory=Counter)
     refused: int = 0
+
+
+def carry_out(settings: Settings, paths: Iterable[Path], mapped: Mapped, *, dry_run: bool) -> int:
+    """Brings in what the paths hold and says what became of it; how many rows were refused."""
+    started = datetime.now(UTC)
+    found = files.named(paths)
+    rows = files.count(found)
+
+    async def work() -> Report:
+        with terminal.bar() as bar:
+            task = bar.add_task("importing", total=rows)
+            return await bring(
+                found,
+                mapped,
+                lambda rows: bar.advance(task, rows),
+                terminal.tell,
+                dry_run=dry_run,
+            )
+
+    report = installation.run(settings, work)
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    told = ", ".join(f"{report.counts[outcome]} {outcome}" for outcome in Outcome)
+    would = "nothing was written; it would be " if dry_run else ""
+    terminal.out.print(f"{would}{told}, {report.refused} refused, in {seconds:.1f} s")
+    return report.refused
 
 
 async def bring(
