@@ -14,7 +14,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api import assets, bank_file, export_file, front, headers, http, qr, redirect, requests, worker
+from api import (
+    assets,
+    bank_file,
+    export_file,
+    front,
+    headers,
+    http,
+    installation,
+    qr,
+    redirect,
+    requests,
+    worker,
+)
 from api.endpoint import GraphQLApp
 from api.errors import Unexpected, refused
 from api.front import Front
@@ -24,17 +36,12 @@ from api.playground.cookie import CookieBearer, PlaygroundCookie
 from api.rates import Rates
 from api.requests import BodyLimit, RequestId
 from api.settings import Settings
-from core import database
 from referral.clicks import Clicks
 from referral.orders import Orders
 
 log = structlog.get_logger(__name__)
 
 CANCEL_AGAIN_SECONDS = 1.0
-
-
-class NotMigrated(Exception):
-    """The database lacks migrations: a server on it would fail at the first request."""
 
 
 def create(settings: Settings) -> Starlette:
@@ -50,7 +57,7 @@ def create(settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(opened(settings))
+            await stack.enter_async_context(installation.opened(settings))
             stack.push_async_callback(clicks.flush)
             stack.push_async_callback(orders.flush)
             broker = worker.make_broker(settings)
@@ -115,12 +122,3 @@ async def _unexpected(always: Sequence[Header], request: Request, error: Excepti
     response.headers["x-request-id"] = request_id  # this is outside of all middleware
     response.raw_headers = headers.completed(response.raw_headers, always)
     return response
-
-
-@asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[None]:
-    """The database of the settings, migrated; raises `NotMigrated`."""
-    async with database.opened(settings.database_url):
-        if pending := await database.pending_migrations():
-            raise NotMigrated(f"{len(pending)} migrations are missing: run `wellspring migrate`")
-        yield

@@ -60,11 +60,14 @@ def named(paths: Iterable[Path]) -> Sequence[Path]:
     """The files behind the paths, those of a folder by name: `.md`, `.jsonl` and `.jsonl.gz`, in
     capitals too.
 
-    Raises `Invalid` for a file of another kind.
+    Raises `Invalid` for a file of another kind, and for a folder that holds none.
     """
     found: list[Path] = []
     for path in paths:
-        found += sorted(filter(_inside, path.rglob("*"))) if path.is_dir() else [path]
+        inside = sorted(filter(_inside, path.rglob("*"))) if path.is_dir() else [path]
+        if not inside:
+            raise Invalid(f"{path} holds neither .md nor .jsonl nor .jsonl.gz.")
+        found += inside
     for path in found:
         if not _known(path):
             raise Invalid(f"{path} is neither .md nor .jsonl nor .jsonl.gz.")
@@ -227,47 +230,53 @@ def _stem(path: Path) -> str:
 @contextmanager
 def written(path: Path) -> Iterator[Give]:
     """Takes rows into a file of JSONL, which takes the place of `path` once it is whole; only its
-    owner may read it. Raises `Invalid` where nothing can be written."""
-    with _placed(path):
+    owner may read it. Raises `Invalid` where it cannot be written, and where there is anything at
+    `path` but a file."""
+    with _writing(path):
+        if path.exists() and not path.is_file():
+            raise Invalid(f"{path} is there already and is no file; choose another name.")
         descriptor, name = tempfile.mkstemp(".part", f"{path.name}.", path.parent)
         os.close(descriptor)
     part = Path(name)
     try:
         with part.open("w", encoding="utf-8", newline="\n") as file:
-            yield lambda row: _write_line(row, file)
-        with _placed(path):
+            yield lambda row: _write_line(row, file, path)
+            with _writing(path):
+                file.flush()
+        with _writing(path):
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
 @contextmanager
-def _placed(path: Path) -> Iterator[None]:
-    """Says what is wrong with a place to write to."""
+def _writing(path: Path) -> Iterator[None]:
+    """Raises `Invalid` for what the system refuses: a full disk, a folder of somebody else's."""
     try:
         yield
     except OSError as error:
         raise Invalid(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def _write_line(row: Row, file: TextIO) -> None:
-    json.dump(rows.write(row), file, ensure_ascii=False, separators=(",", ":"))
-    file.write("\n")
+def _write_line(row: Row, file: TextIO, path: Path) -> None:
+    with _writing(path):
+        json.dump(rows.write(row), file, ensure_ascii=False, separators=(",", ":"))
+        file.write("\n")
 
 
 @contextmanager
 def written_folder(path: Path) -> Iterator[Give]:
     """Takes rows into files of Markdown, in a folder that appears once it is whole; only its owner
-    may look into it. Raises `Invalid` where there is anything at `path` but an empty folder,
-    and where nothing can be written."""
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise Invalid(f"{path} is there already; name a folder that is new or empty.")
-    # Beside it, so that it can be moved to its place in one go.
-    with _placed(path):
+    may look into it. Raises `Invalid` where it cannot be written, and where there is anything at
+    `path` but an empty folder."""
+    with _writing(path):
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise Invalid(f"{path} is there already; name a folder that is new or empty.")
+        # Beside it, so that it can be moved to its place in one go.
         part = Path(tempfile.mkdtemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent))
     try:
-        yield _Folder(part).write
-        with _placed(path):
+        yield _Folder(part, path).write
+        with _writing(path):
             part.replace(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -277,7 +286,8 @@ class _Folder:
     """The files of one export, numbered by content in the order of the rows, so that they come in
     again in that order, and no two have one name on any file system."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, part: Path, path: Path) -> None:
+        self._part = part
         self._path = path
         self._number = 0
         self._slug = ""
@@ -290,7 +300,8 @@ class _Folder:
         readable = re.sub(r"[^\w-]+", "-", row.slug)[:NAME_CHARACTERS]
         # By name `.md` comes before `.newer.md`.
         name = f"{self._number:06}-{readable}{'.newer' if newer else ''}.md"
-        (self._path / name).write_text(markdown(row), encoding="utf-8", newline="\n")
+        with _writing(self._path):
+            (self._part / name).write_text(markdown(row), encoding="utf-8", newline="\n")
 
 
 class _Dumper(yaml.SafeDumper):

@@ -3,14 +3,18 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice, tee
 from pathlib import Path
 
-from api import files
+from api import files, installation
+from api.commands import terminal
+from api.failed import Failed
 from api.files import Found, Mapped
+from api.settings import Settings
 from content import ahead, batches, exporting, importing
 from content.importing import Outcome
 from content.rows import Row
@@ -19,6 +23,10 @@ from core.errors import Mistake
 LARGEST_BATCH_CHARACTERS = 2_000_000
 
 Progress = Callable[[int], None]
+_KILLED = (
+    "The process that prepares texts was killed, perhaps for want of memory. What was brought in "
+    "stays: run the same again."
+)
 
 
 @dataclass(slots=True)
@@ -29,7 +37,41 @@ class Report:
     refused: int = 0
 
 
-def beside(rows: int) -> AbstractContextManager[Executor | None]:
+def carry_out(settings: Settings, paths: Iterable[Path], mapped: Mapped, *, dry_run: bool) -> int:
+    """Brings in what the paths hold and says what became of it; how many rows were refused.
+
+    Raises `Invalid` where there is nothing to bring in, and `Failed` where the process that
+    prepares texts is killed.
+    """
+    started = datetime.now(UTC)
+    found = files.named(paths)
+    rows = files.count(found)
+    with _beside(rows) as executor:
+
+        async def work() -> Report:
+            with terminal.bar() as bar:
+                task = bar.add_task("importing", total=rows)
+                return await bring(
+                    found,
+                    mapped,
+                    lambda rows: bar.advance(task, rows),
+                    terminal.tell,
+                    dry_run=dry_run,
+                    executor=executor,
+                )
+
+        try:
+            report = installation.run(settings, work)
+        except BrokenProcessPool as error:
+            raise Failed(_KILLED) from error
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    told = ", ".join(f"{report.counts[outcome]} {outcome}" for outcome in Outcome)
+    would = "nothing was written; it would be " if dry_run else ""
+    terminal.out.print(f"{would}{told}, {report.refused} refused, in {seconds:.1f} s")
+    return report.refused
+
+
+def _beside(rows: int) -> AbstractContextManager[Executor | None]:
     """What prepares so many rows while others are written: a process, where they are enough for
     one to be worth its start."""
     return ahead.process() if rows > importing.MOST_ROWS else nullcontext()
@@ -46,7 +88,7 @@ async def bring(
 ) -> Report:
     """Brings in every row of the files, telling of each that is refused; `progress` takes how many
     rows more are done. Each batch is committed by itself; run again, it goes on. The executor
-    prepares texts: see `beside`."""
+    prepares texts: see `content.ahead`."""
     report = Report()
     work = importing.rehearse if dry_run else importing.bring
     parts, again = tee(_batches(files.read(paths, mapped)))

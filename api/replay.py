@@ -10,10 +10,11 @@ from typing import Any
 import httpx
 from tortoise.functions import Sum
 
-from api import app, demo, retail
+from api import app, demo, retail, worker
+from api.failed import Failed
 from api.retail import Order, Plan, Refund, Step
 from api.settings import Settings
-from core import codes, outbox
+from core import codes, database, outbox
 from members import identity, publishing, tiers
 from members.models import DowngradePolicy, Member, Role, Standing
 from referral import conversions, enrollments, links, programs
@@ -41,7 +42,7 @@ KNOWN = """query ($type: ConversionType!, $source: String!, $id: String!) {
   conversion(type: $type, source: $source, externalId: $id) { id } }"""
 
 
-class ReplayFailed(Exception):
+class ReplayFailed(Failed):
     """The platform refused a step; the text says which and why."""
 
 
@@ -124,6 +125,15 @@ class Shop:
             raise ReplayFailed(f"{variables}: {answer['errors']}")
         [value] = answer["data"].values()
         return value
+
+
+async def prepare(settings: Settings) -> None:
+    """Migrates the database. Raises `ReplayFailed` where the broker does not answer, without which
+    nothing would ever be decided."""
+    async with database.opened(settings.database_url):
+        await database.migrate()
+    if trouble := await worker.trouble(settings):
+        raise ReplayFailed(trouble)
 
 
 async def run(

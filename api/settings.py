@@ -15,6 +15,8 @@ from zoneinfo import available_timezones
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from api.failed import Failed
+
 PREFIX = "WELLSPRING_"
 SHORTEST_SECRET = 32
 WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - recognised here, not bound to
@@ -29,7 +31,7 @@ HIDDEN = {
 Listed = Annotated[tuple[str, ...], NoDecode]
 
 
-class BadSettings(Exception):
+class BadSettings(Failed):
     """The settings do not hold together; each line names one and the forms it accepts."""
 
     def __init__(self, lines: Sequence[str]) -> None:

@@ -89,12 +89,30 @@ def make_broker(settings: Settings) -> Broker:
     middleware: list[Middleware] = [HostLoop(asyncio.get_running_loop())]
     if settings.broker_url == "memory://":
         return StubBroker(middleware=middleware)
-    client = redis.Redis.from_url(
+    return RedisBroker(
+        client=_client(settings), middleware=middleware, dead_message_ttl=DEAD_DOORBELL_TTL_MS
+    )
+
+
+def _client(settings: Settings) -> "redis.Redis":
+    return redis.Redis.from_url(
         settings.broker_url,
         socket_timeout=REDIS_TIMEOUT_SECONDS,
         socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
     )
-    return RedisBroker(client=client, middleware=middleware, dead_message_ttl=DEAD_DOORBELL_TTL_MS)
+
+
+async def trouble(settings: Settings) -> str | None:
+    """Why the broker of the settings does not answer; None when it does."""
+    if settings.embedded:
+        return None
+    with _client(settings) as client:
+        try:
+            await asyncio.to_thread(client.ping)
+        except BROKER_DOWN as error:
+            why = str(error).rstrip(".")
+            return f"The broker does not answer: {why}. WELLSPRING_BROKER_URL names it."
+    return None
 
 
 def _limits(settings: Settings) -> Limits:

@@ -42,6 +42,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 POOL_SIZE = 10
+POSTGRES_PORT = 5432
 BUSY_TIMEOUT_MS = 30_000
 ROOMS = ("core", "members", "content", "referral")
 
@@ -91,12 +92,11 @@ def _apps() -> dict[str, dict[str, Any]]:
 def _connection(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
-        path = Path(url.removeprefix("sqlite://"))
         return {
             "engine": "core.sqlite",
             # The busy timeout comes first: switching to WAL already needs the lock.
             "credentials": {
-                "file_path": str(path),
+                "file_path": str(_path(url)),
                 "busy_timeout": BUSY_TIMEOUT_MS,
                 "journal_mode": "WAL",
                 "synchronous": "FULL",
@@ -107,10 +107,10 @@ def _connection(url: str) -> dict[str, Any]:
         "engine": "core.postgres",
         "credentials": {
             "host": parts.hostname,
-            "port": parts.port or 5432,
+            "port": parts.port or POSTGRES_PORT,
             "user": unquote(parts.username or "postgres"),
             "password": unquote(parts.password) if parts.password else None,
-            "database": parts.path.lstrip("/"),
+            "database": _name(url),
             "maxsize": POOL_SIZE,
         },
     }
@@ -132,12 +132,41 @@ async def opened(url: str) -> AsyncIterator[None]:
         await context.init(config(url), _enable_global_fallback=True)
         try:
             if url.startswith("sqlite://"):
-                Path(url.removeprefix("sqlite://")).parent.mkdir(parents=True, exist_ok=True)
+                _try_file(_path(url))
             await client().create_connection(with_db=True)
         except (*UNREACHABLE, asyncpg.PostgresError, sqlite3.Error) as error:
-            raise Unavailable(f"The database does not answer: {error}") from error
+            raise Unavailable(f"{_refusing(url)}: {_reason(error, url)}.") from error
         kept.clear()
         yield
+
+
+def _name(url: str) -> str:
+    return urlsplit(url).path.lstrip("/")
+
+
+def _path(url: str) -> Path:
+    return Path(url.removeprefix("sqlite://"))
+
+
+def _try_file(path: Path) -> None:
+    """Raises what is wrong with the place of a database: the driver, whose thread outlives such a
+    failure, would complain of the closed loop besides."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sqlite3.connect(path).close()
+
+
+def _refusing(url: str) -> str:
+    if url.startswith("sqlite://"):
+        return f"The database file {_path(url)} cannot be opened"
+    parts = urlsplit(url)
+    return f"The database at {parts.hostname}:{parts.port or POSTGRES_PORT} does not answer"
+
+
+def _reason(error: Exception, url: str) -> str:
+    """In the words of the driver, without the full stop; it may have none."""
+    if isinstance(error.__cause__, asyncpg.InvalidCatalogNameError):
+        return f"{error.__cause__}; `createdb {_name(url)}` makes it"
+    return f"{error}".rstrip(".") or type(error).__name__
 
 
 def client() -> BaseDBAsyncClient:

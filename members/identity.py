@@ -215,8 +215,10 @@ async def viewer(token: str, now: datetime) -> Viewer | None:
 async def token_for(
     email: str, more: Collection[Role], now: datetime, *, display_name: str | None = None
 ) -> str:
-    """A fresh token of the member with this address, who is made if missing and gets the roles."""
-    member = await Member.get_or_none(email_key=fold_email(email))
+    """A fresh token of the member with this address, who is made if missing and gets the roles.
+
+    Raises `Invalid` for what is no address, and its kin."""
+    member = await Member.get_or_none(email_key=fold_email(_email(email)))
     if member is None:
         name = display_name or email.partition("@")[0]
         member = await create(NewMember(name, email=email), now)

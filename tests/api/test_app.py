@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from api import app
+from api import app, installation
 from api.settings import Settings
 from core import database
 from tests.client import Api
@@ -100,7 +100,7 @@ async def test_a_server_does_not_start_on_a_database_that_lacks_migrations(
         )
         await database.execute(f"DELETE FROM {table['name']} WHERE app = 'referral'")
     server = app.create(settings)
-    with pytest.raises(app.NotMigrated, match="run `wellspring migrate`"):
+    with pytest.raises(installation.NotMigrated, match="run `wellspring migrate`"):
         async with server.router.lifespan_context(server):
             pass
 
