@@ -4,24 +4,35 @@ import asyncio
 import functools
 import multiprocessing
 import signal
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from content import folding, preparing
 from content.preparing import Prepared, Texts
 from core import database
 
-AT_ONCE = 50
+AT_ONCE = 25  # versions that are prepared in one go
+_threads = ThreadPoolExecutor(thread_name_prefix="prepare")
+
+
+@dataclass(slots=True)
+class _Part:
+    """Texts that are prepared in one go, by whoever comes to it first."""
+
+    prepare: Callable[[], Sequence[Prepared]]
+    begun: Future[Sequence[Prepared]]
+    made: Sequence[Prepared] | None = None
 
 
 class Ahead:
-    """Prepares what versions say: in a thread, or where the executor does."""
+    """Prepares what versions say: in threads, or where the executor does."""
 
     def __init__(self, executor: Executor | None = None) -> None:
-        self._executor = executor
+        self._executor = executor or _threads
         self._waiting: list[Texts] = []
-        self._begun: dict[Texts, tuple[asyncio.Future[Sequence[Prepared]], int]] = {}
+        self._begun: dict[Texts, tuple[_Part, int]] = {}
 
     def add(self, texts: Texts) -> None:
         """Begins with these as soon as some more wait, unless it has begun with the same."""
@@ -35,18 +46,29 @@ class Ahead:
         """Begins with all that wait."""
         some, self._waiting = self._waiting, []
         if some:
-            prepare = functools.partial(preparing.prepare, some, paired=not database.is_postgres())
-            begun = asyncio.get_running_loop().run_in_executor(self._executor, prepare)
-            self._begun |= {texts: (begun, place) for place, texts in enumerate(some)}
+            paired = not database.is_postgres()
+            prepare = functools.partial(preparing.prepare, some, paired=paired)
+            part = _Part(prepare, self._executor.submit(prepare))
+            self._begun |= {texts: (part, place) for place, texts in enumerate(some)}
 
     async def prepared(self, several: Iterable[Texts]) -> Sequence[Prepared]:
-        """What was made of each, in this order, whether they were added before or not."""
+        """What was made of each, in this order, whether they were added before or not.
+
+        What the executor has not come to yet is made here, from the end: whoever waits can help.
+        """
         several = [*several]
         for texts in several:
             self.add(texts)
         self.begin()
-        begun = [self._begun[texts] for texts in several]
-        return [(await made)[place] for made, place in begun]
+        places = [self._begun[texts] for texts in several]
+        parts = {id(part): part for part, _ in places}.values()
+        for part in reversed(parts):
+            if part.made is None and part.begun.cancel():
+                part.made = await asyncio.to_thread(part.prepare)
+        for part in parts:
+            if part.made is None:
+                part.made = await asyncio.wrap_future(part.begun)
+        return [part.made[place] for part, place in places if part.made is not None]
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import opencc
 
 # Scripts without blanks between words: Han, kana and bopomofo. A run of them is found anywhere.
 _RUN = "々〇〡-〩ぁ-ゖゝ-ゟァ-ヺー-ヿㄅ-ㄯㆠ-ㆿㇰ-ㇿ㐀-䶿一-鿿\U00020000-\U000323af"
-_RUNS = re.compile(f"([{_RUN}]+)")
+_CHARACTER = re.compile(f"[{_RUN}]")
+_PART = re.compile(f"[{_RUN}]+|[^ {_RUN}]+")  # of a text with a blank for all that is neither
 _TOKEN = re.compile(f"[{_RUN}]+|[^\\W_{_RUN}]+")
 _HAN = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0x20000, 0x2F7FF), (0x30000, 0x323AF))
 # Starters that compose with the character before them, by Unicode's composition pairs.
@@ -52,8 +53,7 @@ def form(text: str) -> str:
     A term (see `terms`) is found in the text exactly if it is a piece of this.
     """
     held = _replaced(text, _HELD)
-    apart = None if held is None else " ".join(_RUNS.split(held))
-    tokens = _TOKEN.findall(_fold(text)) if apart is None else apart.split()
+    tokens = _TOKEN.findall(_fold(text)) if held is None else _PART.findall(held)
     return f" {' '.join(tokens)}" if tokens else ""
 
 
@@ -88,7 +88,7 @@ def _replaced(text: str, becomes: _Becomes) -> str | None:
 def _held(character: str) -> str:
     """What the index holds of a character: a blank in place of what is in no run and no word."""
     return "".join(
-        each if each.isalnum() or _RUNS.match(each) else " " for each in _fold(character)
+        each if each.isalnum() or _CHARACTER.match(each) else " " for each in _fold(character)
     )
 
 
@@ -107,7 +107,7 @@ def terms(query: str) -> Sequence[str]:
 
 
 def _term(token: str) -> str:
-    return token if re.match(f"[{_RUN}]", token) else f" {token}"
+    return token if _CHARACTER.match(token) else f" {token}"
 
 
 def matches(text: str, wanted: Collection[str]) -> Sequence[tuple[int, int]]:

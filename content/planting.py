@@ -8,12 +8,11 @@ from itertools import groupby
 from content import shelving, slugs
 from content.errors import ParentElsewhere, TagNotFound
 from content.models import Dimension, Tag, TagSlug
-from core import audit, bulk, database
+from core import audit, bulk, database, dialect
 from core.errors import Invalid, storable, text
 
 NAME_CHARACTERS = 100
 DEEPEST_TREE = 10
-SLUGS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +46,16 @@ class Planned(Known):
 async def find(given: Iterable[str]) -> dict[str, Known]:
     """The tags with these folded slugs, or that had them once, by slug; without those that are
     missing."""
-    wanted = [*{slug for slug in given if storable(slug, slugs.SLUG_CHARACTERS)}]
+    wanted = {slug for slug in given if storable(slug, slugs.SLUG_CHARACTERS)}
     known: dict[int, Known] = {}
     found: dict[str, Known] = {}
-    for start in range(0, len(wanted), SLUGS_AT_ONCE):
-        some = wanted[start : start + SLUGS_AT_ONCE]
-        marks = ", ".join(f"${number}" for number in range(1, len(some) + 1))
-        for row in await database.rows(
-            "SELECT s.slug, t.id, t.dimension, t.slug AS own FROM tag_slug s "
-            f"JOIN tag t ON t.id = s.tag_id WHERE s.slug IN ({marks})",
-            *some,
-        ):
-            tag = Known(row["id"], Dimension(row["dimension"]), row["own"])
-            found[row["slug"]] = known.setdefault(tag.id, tag)
+    for row in await database.rows(
+        "SELECT s.slug, t.id, t.dimension, t.slug AS own FROM tag_slug s "
+        f"JOIN tag t ON t.id = s.tag_id WHERE s.slug {dialect.listed(1)}",
+        dialect.as_list(wanted),
+    ):
+        tag = Known(row["id"], Dimension(row["dimension"]), row["own"])
+        found[row["slug"]] = known.setdefault(tag.id, tag)
     return found
 
 

@@ -25,6 +25,7 @@ def _options() -> tuple[comrak.ExtensionOptions, comrak.RenderOptions]:
 
 
 _MORE, _HOW = _options()
+_CLEANER = nh3.Cleaner(link_rel=None)
 
 
 def html(markdown: str) -> str:
@@ -34,7 +35,7 @@ def html(markdown: str) -> str:
     rendered = rendered.replace("<sub>", "~").replace("</sub>", "~")
     if _begun(rendered) > DEEPEST and _depth(rendered) > DEEPEST:
         rendered = f"<pre>{escape(markdown)}</pre>"
-    return nh3.clean(rendered, link_rel=None)
+    return _CLEANER.clean(rendered)
 
 
 def _begun(rendered: str) -> int:

@@ -16,9 +16,10 @@ _PAIR_BYTES = 2 * UNIT_BYTES
 def held(folded: str) -> str:
     """What the index holds of a text: its characters and its pairs, in any order. To be taken out
     again, it must be given the same."""
-    ones = _units("".join(set(folded))).hex(" ", UNIT_BYTES)
-    pairs = array("I", _pairs(_units(folded))).tobytes().hex(" ", _PAIR_BYTES)
-    return f"{ones} {pairs}".strip()
+    units = _units(folded)
+    pairs = array("I", _pairs(units)).tobytes()
+    ones = array("H", {*memoryview(pairs or units).cast("H")}).tobytes()  # one alone has no pair
+    return f"{ones.hex(' ', UNIT_BYTES)} {pairs.hex(' ', _PAIR_BYTES)}".strip()
 
 
 def wanted(part: str) -> str:
