@@ -1,8 +1,9 @@
 """Rows per second of an import, beside a bare batched insert of the same rows.
 
-    python bench/importing.py [--rows 2000]
+    python bench/importing.py [--rows 10000]
 
-Makes and drops a database of each kind. The yardstick writes every row that the import wrote into
+Makes and drops a database of each kind. Texts are prepared in a process of their own, which has
+started before, as `wellspring import` starts it before it opens the database. The yardstick writes every row that the import wrote into
 any table of the library, as it was read back: nothing is checked, rendered, folded or looked up.
 Both databases keep their indexes meanwhile; on SQLite that by text is a table, and written too.
 """
@@ -124,7 +125,7 @@ async def administer(statement: str) -> None:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=2_000)
+    parser.add_argument("--rows", type=int, default=10_000)
     count = parser.parse_args().rows
     with tempfile.TemporaryDirectory() as folder:
         await measure(f"sqlite://{folder}/bench.db", count)

@@ -64,9 +64,6 @@ async def test_a_process_of_its_own_prepares_and_none_is_left_behind() -> None:
 async def test_a_process_that_is_killed_is_told_of(opened: str) -> None:
     with ahead.process() as executor:
         assert isinstance(executor, ProcessPoolExecutor)
-        begun = Ahead(executor)
-        for number in range(3 * AT_ONCE):
-            begun.add(texts(number))
         assert isinstance(executor.submit(os._exit, 1).exception(), BrokenProcessPool)
         with pytest.raises(BrokenProcessPool):
             await Ahead(executor).prepared([texts(1)])
