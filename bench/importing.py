@@ -3,9 +3,10 @@
     python bench/importing.py [--rows 10000]
 
 Makes and drops a database of each kind. Texts are prepared in a process of their own, which has
-started before, as `wellspring import` starts it before it opens the database. The yardstick writes every row that the import wrote into
-any table of the library, as it was read back: nothing is checked, rendered, folded or looked up.
-Both databases keep their indexes meanwhile; on SQLite that by text is a table, and written too.
+started before, as `wellspring import` starts it before it opens the database. The yardstick writes
+every row that the import wrote into any table of the library, as it was read back: nothing is
+checked, rendered, folded or looked up. Both databases keep their indexes meanwhile; on SQLite that
+by text is a table, and written too.
 """
 
 import argparse
