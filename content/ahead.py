@@ -3,7 +3,9 @@
 import asyncio
 import functools
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -87,6 +89,15 @@ def process() -> Iterator[Executor]:
 
 
 def _begin() -> None:
-    """Leaves an interruption to the process that began this one."""
+    """Leaves an interruption to the process that began this one, and ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     folding.simplified()
+
+
+def _end_with_parent() -> None:
+    """Whoever is killed tells nobody: this process would wait for its next task for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

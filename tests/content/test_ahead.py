@@ -1,9 +1,12 @@
 """What versions say is prepared elsewhere, and comes back as if it had been prepared here."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +62,29 @@ async def test_a_process_of_its_own_prepares_and_none_is_left_behind() -> None:
         assert pid != os.getpid()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+PARENT = """
+import os, time
+from content import ahead
+if __name__ == "__main__":
+    with ahead.process() as executor:
+        print(executor.submit(os.getpid).result(), flush=True)
+        time.sleep(60)
+"""
+
+
+def test_a_process_ends_with_the_one_that_began_it_even_where_that_is_killed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "parent.py").write_text(PARENT)
+    command = [sys.executable, str(tmp_path / "parent.py")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert int(parent.stdout.readline()) != parent.pid
+        parent.kill()
+        assert parent.communicate(timeout=30) == ("", None)  # which all of them have closed
 
 
 async def test_a_process_that_is_killed_is_told_of(opened: str) -> None:
