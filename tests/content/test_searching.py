@@ -2,7 +2,6 @@
 
 import random
 import re
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
 from content import filters, folding, library, lifecycle, reading, searching, shelving, tagging
 from content.filters import Order, OrderField, TagFilter, Where
 from content.gate import ANYBODY, Reader
 from content.models import Audience, ContentStatus, Dimension, TextField, VersionText
 from core import database, paging, pairs
-from tests import factories
-from tests.conftest import POSTGRES, require
-from tests.core import elsewhere
+from tests import factories, former
 from tests.factories import NOW
 
 INSIDER = Reader(True, insider=True)
@@ -328,21 +324,13 @@ async def test_characters_beyond_the_basic_plane_are_found_where_they_stand_toge
         assert await slugs(piece) == ["rare"], piece
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(params=former.KINDS)
 async def before(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     """A database as it was before there was a search."""
-    name = f"wellspring_before_{uuid.uuid4().hex[:12]}"
-    url = f"sqlite://{tmp_path / 'before.db'}"
-    if request.param == "postgres":
-        require("postgres")
-        url = f"{POSTGRES}/{name}"
-        await elsewhere.ask(f"{POSTGRES}/postgres", f"CREATE DATABASE {name}")
-    async with database.opened(url):
-        executor = MigrationExecutor(database.client(), database.config(url)["apps"])
-        await executor.migrate([MigrationTarget("content", "0002_versions_and_tag_trees")])
+    async with former.opened(
+        request.param, tmp_path, "content", "0002_versions_and_tag_trees"
+    ) as url:
         yield url
-    if request.param == "postgres":
-        await elsewhere.ask(f"{POSTGRES}/postgres", f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def test_contents_that_were_there_before_have_their_locales_in_the_usual_case(
@@ -392,8 +380,7 @@ async def test_contents_that_were_there_before_are_found(before: str) -> None:
 
 
 async def test_an_index_of_an_older_form_is_made_anew(before: str) -> None:
-    executor = MigrationExecutor(database.client(), database.config(before)["apps"])
-    await executor.migrate([MigrationTarget("content", "0005_lists")])
+    await former.migrate(before, "content", "0005_lists")
     for statement in FILL:
         await database.rows(statement, *([NOW] if "$1" in statement else []))
     if not database.is_postgres():

@@ -1,41 +1,28 @@
 """What the migrations of the core make of rows that were there before."""
 
-import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
 from core import database, retention
 from core.webhooks import WebhookDelivery
-from tests.conftest import POSTGRES, require
-from tests.core import elsewhere
+from tests import former
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-async def before(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[None]:
+@pytest.fixture(params=former.KINDS)
+async def before(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     """A database as it was before anything was forgotten."""
-    name = f"wellspring_before_{uuid.uuid4().hex[:12]}"
-    url = f"sqlite://{tmp_path / 'before.db'}"
-    if request.param == "postgres":
-        require("postgres")
-        url = f"{POSTGRES}/{name}"
-        await elsewhere.ask(f"{POSTGRES}/postgres", f"CREATE DATABASE {name}")
-    async with database.opened(url):
-        executor = MigrationExecutor(database.client(), database.config(url)["apps"])
-        await executor.migrate([MigrationTarget("core", "0007_idempotency")])
-        yield
-    if request.param == "postgres":
-        await elsewhere.ask(f"{POSTGRES}/postgres", f"DROP DATABASE {name} WITH (FORCE)")
+    async with former.opened(request.param, tmp_path, "core", "0007_idempotency") as url:
+        yield url
 
 
 async def test_deliveries_that_ended_before_are_forgotten_and_open_ones_are_not(
-    before: None,
+    before: str,
 ) -> None:
     await database.rows(
         """INSERT INTO webhook_endpoint (id, url, events, salt, created_at)

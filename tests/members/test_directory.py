@@ -4,22 +4,18 @@ database and on every way of looking."""
 import itertools
 import random
 import re
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
 from core import bigrams, database, paging
 from members import directory, identity
 from members.directory import Wanted
 from members.identity import NewMember
 from members.models import Member, MemberRole, Role, Standing, Tier
-from tests import factories
-from tests.conftest import POSTGRES, require
-from tests.core import elsewhere
+from tests import factories, former
 
 PEOPLE = {
     "zhang": NewMember("张三丰", "Zhang.Sanfeng@Example.com", "+86 138-0013-8000"),
@@ -292,21 +288,11 @@ async def test_no_page_goes_through_the_whole_table_whatever_the_planner_knows(
 # ------------------------------------------------------------------ those who were there before
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(params=former.KINDS)
 async def before(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     """A database as it was before there was a directory."""
-    name = f"wellspring_before_{uuid.uuid4().hex[:12]}"
-    url = f"sqlite://{tmp_path / 'before.db'}"
-    if request.param == "postgres":
-        require("postgres")
-        url = f"{POSTGRES}/{name}"
-        await elsewhere.ask(f"{POSTGRES}/postgres", f"CREATE DATABASE {name}")
-    async with database.opened(url):
-        executor = MigrationExecutor(database.client(), database.config(url)["apps"])
-        await executor.migrate([MigrationTarget("members", "0003_sign_in_and_tiers")])
+    async with former.opened(request.param, tmp_path, "members", "0003_sign_in_and_tiers") as url:
         yield url
-    if request.param == "postgres":
-        await elsewhere.ask(f"{POSTGRES}/postgres", f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def test_members_who_were_there_before_are_found(before: str) -> None:
